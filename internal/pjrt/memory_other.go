@@ -1,0 +1,5 @@
+//go:build !unix
+
+package pjrt
+
+func maxResident() uint64 { return 0 }
