@@ -1,0 +1,87 @@
+package image
+
+import (
+	stdimage "image"
+	"image/color"
+)
+
+// toRGB brings any decoded picture to packed RGB. Alpha is dropped, not
+// composited: the colour stored under a transparent pixel is what Pillow's
+// convert("RGB") keeps, and what BLIP was trained on.
+func toRGB(img stdimage.Image) RGB {
+	bounds := img.Bounds()
+	w, h := bounds.Dx(), bounds.Dy()
+	out := RGB{Pix: make([]byte, w*h*3), Width: w, Height: h}
+	at := pixelReader(img)
+	i := 0
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			out.Pix[i], out.Pix[i+1], out.Pix[i+2] = at(x, y)
+			i += 3
+		}
+	}
+	return out
+}
+
+// pixelReader returns the fastest way to read one kind of picture.
+func pixelReader(img stdimage.Image) func(x, y int) (r, g, b byte) {
+	switch img := img.(type) {
+	case *stdimage.NRGBA:
+		return func(x, y int) (byte, byte, byte) {
+			i := img.PixOffset(x, y)
+			return img.Pix[i], img.Pix[i+1], img.Pix[i+2]
+		}
+	case *stdimage.RGBA: // decoders use it for opaque pictures
+		return func(x, y int) (byte, byte, byte) {
+			c := color.NRGBAModel.Convert(img.RGBAAt(x, y)).(color.NRGBA)
+			return c.R, c.G, c.B
+		}
+	case *stdimage.NRGBA64: // 16 bits: the high byte
+		return func(x, y int) (byte, byte, byte) {
+			i := img.PixOffset(x, y)
+			return img.Pix[i], img.Pix[i+2], img.Pix[i+4]
+		}
+	case *stdimage.Gray:
+		return func(x, y int) (byte, byte, byte) {
+			v := img.Pix[img.PixOffset(x, y)]
+			return v, v, v
+		}
+	case *stdimage.YCbCr:
+		return func(x, y int) (byte, byte, byte) {
+			yi, ci := img.YOffset(x, y), img.COffset(x, y)
+			return color.YCbCrToRGB(img.Y[yi], img.Cb[ci], img.Cr[ci])
+		}
+	case *stdimage.Paletted:
+		table := make([][3]byte, len(img.Palette))
+		for i, c := range img.Palette {
+			n := straight(c)
+			table[i] = [3]byte{n.R, n.G, n.B}
+		}
+		return func(x, y int) (byte, byte, byte) {
+			i := int(img.Pix[img.PixOffset(x, y)])
+			if i >= len(table) { // a damaged file may point past its palette
+				return 0, 0, 0
+			}
+			c := table[i]
+			return c[0], c[1], c[2]
+		}
+	default:
+		return func(x, y int) (byte, byte, byte) {
+			n := straight(img.At(x, y))
+			return n.R, n.G, n.B
+		}
+	}
+}
+
+// straight is c without premultiplied alpha. A colour that already is straight
+// is taken as it is: the standard conversion would blacken it at alpha 0.
+func straight(c color.Color) color.NRGBA {
+	switch c := c.(type) {
+	case color.NRGBA:
+		return c
+	case color.NRGBA64:
+		return color.NRGBA{R: byte(c.R >> 8), G: byte(c.G >> 8), B: byte(c.B >> 8), A: byte(c.A >> 8)}
+	default:
+		return color.NRGBAModel.Convert(c).(color.NRGBA)
+	}
+}
