@@ -22,6 +22,13 @@ func mix(words ...uint64) uint64 {
 	return h
 }
 
+// Rand is a random generator named by its words (a seed, a purpose, an index):
+// equal words give equal numbers, whatever was drawn before or elsewhere.
+func Rand(words ...uint64) *rand.Rand {
+	h := mix(words...)
+	return rand.New(rand.NewPCG(h, mix(h)))
+}
+
 // Streams of random numbers that must not depend on each other.
 const (
 	streamOrder = iota + 1
@@ -31,8 +38,7 @@ const (
 
 // Order is the permutation of 0..n-1 in which an epoch visits its records.
 func Order(seed uint64, epoch, n int) []int {
-	h := mix(seed, streamOrder, uint64(epoch))
-	return rand.New(rand.NewPCG(h, mix(h))).Perm(n)
+	return Rand(seed, streamOrder, uint64(epoch)).Perm(n)
 }
 
 // CaptionIndex says which of a record's n captions an epoch shows. n must be positive.

@@ -58,7 +58,7 @@ func layout(rng *rand.Rand, scene Scene, side, radius, small float64) (x, y floa
 	mainAcross := uniform(rng, reach*0.85, side-reach*0.85)
 
 	n := float64(scene.Group.Count)
-	step := smallReach * uniform(rng, 2.05, 2.3)
+	step := max(smallReach, small) * uniform(rng, 2.15, 2.4) // they never touch
 	width := (n-1)*step + 2*smallReach
 	middle := mainAcross + uniform(rng, -0.15, 0.15)*side
 	middle = min(max(middle, width/2), side-width/2)

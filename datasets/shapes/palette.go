@@ -37,7 +37,10 @@ func shade(rng *rand.Rand, colour string) rgb {
 
 // secondTone is the colour of stripes and dots on a shape of the given colour.
 func secondTone(rng *rand.Rand, colour string, base rgb) rgb {
-	if colour == "white" || colour == "yellow" || rng.IntN(2) == 0 {
+	if colour == "white" { // half of white is the grey of the background
+		return base.scale(uniform(rng, 0.12, 0.24))
+	}
+	if colour == "yellow" || rng.IntN(2) == 0 {
 		return base.scale(uniform(rng, 0.42, 0.55))
 	}
 	return base.mix(rgb{1, 1, 1}, uniform(rng, 0.5, 0.62))

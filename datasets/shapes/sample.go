@@ -3,6 +3,8 @@ package shapes
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"goblip/datasets"
 )
 
 // The split a scene belongs to is part of its random stream's name.
@@ -25,12 +27,12 @@ const (
 // newRand is the generator of one stream of one scene: a counter, not a state,
 // so scenes can be made in any order and by any number of processors.
 func newRand(seed uint64, split, index, stream int) *rand.Rand {
-	return rand.New(rand.NewPCG(seed^uint64(split)<<60^uint64(stream)<<56, uint64(index)*0x9e3779b97f4a7c15+uint64(stream)))
+	return datasets.Rand(seed, uint64(split), uint64(index), uint64(stream))
 }
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
 
-// which pairs of colour and shape a scene may show.
+// pairs says which pairs of colour and shape a scene may show.
 type pairs int
 
 const (
