@@ -1,0 +1,206 @@
+package text
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Save implements Tokenizer: tokenizer.json, tokenizer_config.json and vocab.txt.
+func (t *WordPiece) Save(dir string) error {
+	lines := strings.Join(t.tokens, "\n") + "\n"
+	config := map[string]any{
+		"tokenizer_class":        "BertTokenizer",
+		"do_lower_case":          t.normalizer.Lowercase,
+		"strip_accents":          t.normalizer.StripAccents,
+		"tokenize_chinese_chars": t.normalizer.HandleChineseChars,
+		"model_max_length":       maxLength,
+	}
+	t.setNames(config, map[string]string{
+		"pad_token": PadToken, "unk_token": UnkToken, "cls_token": ClsToken,
+		"sep_token": SepToken, "mask_token": MaskToken, "bos_token": DecToken,
+	})
+	unk := t.Token(t.unk)
+	file := t.tokenizerJSON()
+	file["normalizer"] = map[string]any{
+		"type": "BertNormalizer", "clean_text": t.normalizer.CleanText,
+		"handle_chinese_chars": t.normalizer.HandleChineseChars,
+		"strip_accents":        t.normalizer.StripAccents, "lowercase": t.normalizer.Lowercase,
+	}
+	file["pre_tokenizer"] = map[string]any{"type": "BertPreTokenizer"}
+	file["post_processor"] = t.template()
+	file["decoder"] = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": t.cleanup}
+	file["model"] = map[string]any{
+		"type": "WordPiece", "unk_token": unk, "continuing_subword_prefix": continuation,
+		"max_input_chars_per_word": t.maxRunes, "vocab": t.modelVocab(),
+	}
+	return saveFiles(dir, map[string]any{tokenizerFile: file, configFile: config, vocabTxtFile: lines})
+}
+
+// Save implements Tokenizer: tokenizer.json, tokenizer_config.json, vocab.json and merges.txt.
+func (t *BPE) Save(dir string) error {
+	var merges strings.Builder
+	merges.WriteString("#version: 0.2\n")
+	pairs := make([][2]string, len(t.merges))
+	for i, m := range t.merges {
+		merges.WriteString(m.left + " " + m.right + "\n")
+		pairs[i] = [2]string{m.left, m.right}
+	}
+	config := map[string]any{
+		// Only the generic class leaves tokenizer.json's "</s> in front" alone.
+		"tokenizer_class":  "PreTrainedTokenizerFast",
+		"add_prefix_space": t.addPrefixSpace,
+		"model_max_length": maxLength,
+		"padding_side":     "left", // as generation with a decoder needs it
+	}
+	t.setNames(config, map[string]string{
+		"bos_token": OPTEosToken, "eos_token": OPTEosToken, "unk_token": OPTEosToken, "pad_token": OPTPadToken,
+	})
+	level := map[string]any{"type": "ByteLevel", "add_prefix_space": t.addPrefixSpace, "trim_offsets": true, "use_regex": true}
+	file := t.tokenizerJSON()
+	file["normalizer"] = nil
+	file["pre_tokenizer"] = level
+	file["post_processor"] = map[string]any{"type": "Sequence", "processors": []any{
+		map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+		t.template(),
+	}}
+	file["decoder"] = map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
+	var unk any
+	if t.unk >= 0 {
+		unk = t.Token(t.unk)
+	}
+	file["model"] = map[string]any{
+		"type": "BPE", "dropout": nil, "unk_token": unk, "continuing_subword_prefix": nil,
+		"end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+		"vocab": t.modelVocab(), "merges": pairs,
+	}
+	all := orderedVocab(t.tokens)
+	return saveFiles(dir, map[string]any{tokenizerFile: file, configFile: config, vocabJSONFile: all, mergesFile: merges.String()})
+}
+
+// maxLength is the number of positions of BERT; OPT has more, but captions are far shorter.
+const maxLength = 512
+
+// tokenizerJSON returns the parts of a tokenizer.json that are the same for both kinds.
+func (v *vocabulary) tokenizerJSON() map[string]any {
+	added := slices.Collect(maps.Values(v.added))
+	slices.SortFunc(added, func(a, b addedToken) int { return int(a.ID) - int(b.ID) })
+	return map[string]any{"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added}
+}
+
+func (v *vocabulary) modelVocab() orderedVocab { return v.tokens[:v.modelSize] }
+
+// setNames puts those special tokens into a tokenizer_config.json that the vocabulary has.
+func (v *vocabulary) setNames(config map[string]any, names map[string]string) {
+	for key, token := range names {
+		if _, ok := v.ids[token]; ok {
+			config[key] = token
+		}
+	}
+}
+
+// template is the post-processor that puts the special tokens around a text.
+func (v *vocabulary) template() map[string]any {
+	var single, pair []any
+	special := map[string]any{}
+	put := func(to *[]any, ids []int32, typeID int) {
+		for _, id := range ids {
+			token := v.Token(id)
+			*to = append(*to, map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": typeID}})
+			special[token] = map[string]any{"id": token, "ids": []int32{id}, "tokens": []string{token}}
+		}
+	}
+	sequence := func(to *[]any, name string, typeID int) {
+		*to = append(*to, map[string]any{"Sequence": map[string]any{"id": name, "type_id": typeID}})
+	}
+	put(&single, v.prefix, 0)
+	sequence(&single, "A", 0)
+	put(&single, v.suffix, 0)
+	// A pair of texts is used by nobody here, but the file must say something: BERT's way.
+	pair = append(pair, single...)
+	sequence(&pair, "B", 1)
+	put(&pair, v.suffix, 1)
+	return map[string]any{"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special}
+}
+
+// orderedVocab is a vocabulary written as {"token": id} in the order of ids, for people to read.
+type orderedVocab []string
+
+// MarshalJSON implements json.Marshaler.
+func (v orderedVocab) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for id, token := range v {
+		if token == "" {
+			continue
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		key, err := json.Marshal(token)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(id)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(key)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// saveFiles writes files into dir: strings as they are, other values as JSON. Each file appears
+// whole or not at all.
+func saveFiles(dir string, files map[string]any) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, value := range files {
+		data, ok := []byte(nil), false
+		if s, isString := value.(string); isString {
+			data, ok = []byte(s), true
+		}
+		if !ok {
+			var b bytes.Buffer
+			encoder := json.NewEncoder(&b)
+			encoder.SetEscapeHTML(false)
+			encoder.SetIndent("", "  ")
+			if err := encoder.Encode(value); err != nil {
+				return err
+			}
+			data = b.Bytes()
+		}
+		if err := writeFile(filepath.Join(dir, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file under a temporary name first.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once the file has its name
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
