@@ -116,12 +116,12 @@ func newBackend(config string) (b compute.Backend, err error) {
 }
 
 func goWarning(afterFailure bool) string {
-	s := "no XLA plugin found: using the pure-Go backend, about twice as slow (goblip setup cpu installs the plugin)"
+	s := "no XLA plugin found (goblip setup cpu installs it): computing in pure Go, "
 	if afterFailure {
-		s = "using the pure-Go backend, about twice as slow"
+		s = "computing in pure Go, "
 	}
-	if !simd {
-		s += "; a build with GOEXPERIMENT=simd would help on amd64"
+	if simd {
+		return s + "about twice as slow"
 	}
-	return s
+	return s + "many times slower; on amd64 a build with GOEXPERIMENT=simd would help"
 }
