@@ -10,8 +10,8 @@ type vocabulary struct {
 	modelSize      int // ids below belong to the model's own vocabulary, the others were added to it
 	added          map[int32]addedToken
 	shown          map[int32]string // how added tokens are decoded, where that is not their content
-	raw            addedIndex // added tokens that are looked for in the text as it is given
-	normalized     addedIndex // added tokens that are looked for in the normalized text
+	raw            addedIndex       // added tokens that are looked for in the text as it is given
+	normalized     addedIndex       // added tokens that are looked for in the normalized text
 	prefix, suffix []int32
 }
 

@@ -1,0 +1,202 @@
+package text
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestPad(t *testing.T) {
+	rows := [][]int32{{7, 8}, {}, {1, 2, 3, 4, 5}}
+	for _, c := range []struct {
+		left      bool
+		ids, mask []int32
+	}{
+		{false, []int32{7, 8, 9, 9, 9, 9, 9, 9, 1, 2, 3, 4}, []int32{1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}},
+		{true, []int32{9, 9, 7, 8, 9, 9, 9, 9, 1, 2, 3, 4}, []int32{0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1}},
+	} {
+		ids, mask := Pad(rows, 4, 9, c.left)
+		if !slices.Equal(ids, c.ids) || !slices.Equal(mask, c.mask) {
+			t.Errorf("left %v: got %v %v, want %v %v", c.left, ids, mask, c.ids, c.mask)
+		}
+	}
+}
+
+func TestEncodeMax(t *testing.T) {
+	bert, opt := open(t, "testdata/bert"), open(t, "testdata/opt")
+	s := "a photo of two cat a photo of two cat"
+	full := bert.Encode(s)
+	for length := range len(full) + 2 {
+		got := EncodeMax(bert, s, length)
+		switch {
+		case len(got) != min(length, len(full)):
+			t.Errorf("length %d: %d ids", length, len(got))
+		case length > 1 && (got[0] != full[0] || got[len(got)-1] != full[len(full)-1]):
+			t.Errorf("length %d: %v lost a special token", length, got)
+		case length > 2 && !slices.Equal(got[:len(got)-1], full[:len(got)-1]):
+			t.Errorf("length %d: %v is no beginning of %v", length, got, full)
+		}
+	}
+	if got := EncodeMax(opt, s, 3); !slices.Equal(got, opt.Encode(s)[:3]) {
+		t.Errorf("OPT cut to 3: %v", got)
+	}
+}
+
+// TestAddSpecial: BLIP-2's vocabulary is BERT's with [DEC] behind it.
+func TestAddSpecial(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n")
+	tok := open(t, dir).(*WordPiece)
+	tok.AddSpecial(DecToken, DecToken, PadToken)
+	if id, ok := tok.ID(DecToken); !ok || id != 7 || tok.VocabSize() != 8 {
+		t.Errorf("[DEC] has id %d (%v) of %d", id, ok, tok.VocabSize())
+	}
+	want := []int32{2, 7, 5, 6, 6, 3}
+	if got := tok.Encode("[DEC]abb"); !slices.Equal(got, want) {
+		t.Errorf("Encode = %v, want %v", got, want)
+	}
+	if err := tok.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, dir).Encode("[DEC]abb"); !slices.Equal(got, want) {
+		t.Errorf("read back: %v, want %v", got, want)
+	}
+}
+
+// TestOpenWithoutTokenizerJSON: the older files alone give the same ids.
+func TestOpenWithoutTokenizerJSON(t *testing.T) {
+	wordPiece, err := TrainWordPiece(slices.Values(captions), 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bpe, err := TrainBPE(slices.Values(captions), 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tok := range []Tokenizer{wordPiece, bpe} {
+		dir := t.TempDir()
+		if err := tok.Save(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, tokenizerFile)); err != nil {
+			t.Fatal(err)
+		}
+		got := open(t, dir)
+		if got.VocabSize() != tok.VocabSize() {
+			t.Errorf("%T: %d ids, want %d", tok, got.VocabSize(), tok.VocabSize())
+		}
+		for _, s := range append(captions, "[DEC] </s> caf\u00e9") {
+			if a, b := got.Encode(s), tok.Encode(s); !slices.Equal(a, b) {
+				t.Errorf("%T %q: %v, want %v", tok, s, a, b)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	wordPiece := func(vocab, rest string) string {
+		return fmt.Sprintf(`{"model":{"type":"WordPiece","vocab":%s},"pre_tokenizer":{"type":"BertPreTokenizer"}%s}`, vocab, rest)
+	}
+	bpe := func(vocab, merges string) string {
+		return fmt.Sprintf(`{"model":{"type":"BPE","vocab":%s,"merges":%s},"pre_tokenizer":{"type":"ByteLevel"}}`, vocab, merges)
+	}
+	for _, c := range []struct{ name, file, content, want string }{
+		{"no JSON", tokenizerFile, "{", tokenizerFile},
+		{"no model", tokenizerFile, "{}", "model.type is missing"},
+		{"another model", tokenizerFile, `{"model":{"type":"Unigram","vocab":[]}}`, `"Unigram" is not supported`},
+		{"no vocabulary", tokenizerFile, wordPiece(`{}`, ""), "model.vocab: empty"},
+		{"no unknown token", tokenizerFile, wordPiece(`{"a":0}`, ""), `"[UNK]" is not in the vocabulary`},
+		{"id too large", tokenizerFile, wordPiece(`{"[UNK]":99999999999}`, ""), "out of range"},
+		{"negative id", tokenizerFile, wordPiece(`{"[UNK]":-1}`, ""), "out of range"},
+		{"one id twice", tokenizerFile, wordPiece(`{"[UNK]":0,"b":1,"a":1}`, ""), `id 1 belongs to both "a" and "b"`},
+		{"hole", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"added_tokens":[{"id":7,"content":"x"}]`), `added token "x": id 7`},
+		{"added elsewhere", tokenizerFile, wordPiece(`{"[UNK]":0,"a":1}`, `,"added_tokens":[{"id":1,"content":"x"}]`), `id 1 belongs to "a"`},
+		{"template", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[X]"}},{"Sequence":{"id":"A"}}]}`), `"[X]" is not in the vocabulary`},
+		{"normalizer", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"normalizer":{"type":"NFKC"}`), `normalizer "NFKC"`},
+		{"merge of one", tokenizerFile, bpe(`{"a":0}`, `["a"]`), "not two tokens"},
+		{"merge unknown", tokenizerFile, bpe(`{"a":0,"b":1}`, `[["a","b"]]`), "merge 0"},
+		{"empty line", vocabTxtFile, "[UNK]\n\n[CLS]\n", "vocab.txt:2: empty line"},
+		{"same line", vocabTxtFile, "[UNK]\n[CLS]\n[UNK]\n", "vocab.txt:3"},
+		{"no [CLS]", vocabTxtFile, "[UNK]\n", `"[CLS]" is missing`},
+		{"no merges", vocabJSONFile, `{"a":0}`, mergesFile},
+		{"nothing", "other.txt", "", "no tokenizer.json"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, c.file, c.content)
+			_, err := Open(dir)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %v, want one with %q and the folder", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "\n") {
+				t.Errorf("error has several lines: %q", err)
+			}
+		})
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	bert, opt := open(f, "testdata/bert"), open(f, "testdata/opt")
+	trained, err := TrainBPE(slices.Values(captions), 600)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range append(captions, "", "\xff\xc3", "a</s>b", "\u2003 x", "[DEC]\u00a0<image>  y", "''s 'll") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, tok := range []Tokenizer{bert, opt, trained} {
+			ids := tok.Encode(s)
+			for _, id := range ids {
+				if id < 0 || int(id) >= tok.VocabSize() {
+					t.Fatalf("id %d of %d", id, tok.VocabSize())
+				}
+			}
+			tok.Decode(ids, true)
+		}
+		if got := trained.Decode(trained.EncodePlain(s), false); utf8.ValidString(s) && got != s {
+			t.Errorf("%q came back as %q", s, got)
+		}
+	})
+}
+
+func FuzzOpen(f *testing.F) {
+	for _, kind := range []string{"bert", "opt"} {
+		data, err := os.ReadFile(filepath.Join("testdata", kind, tokenizerFile))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tok, err := parseTokenizerJSON(data)
+		if err != nil {
+			return
+		}
+		tok.Decode(tok.Encode("a b</s> [CLS] caf\u00e9 \U0001F600"), true)
+	})
+}
+
+func ExampleOpen() {
+	tok, err := Open("testdata/bert")
+	if err != nil {
+		panic(err)
+	}
+	ids := tok.Encode("A photo of two cats.")
+	fmt.Println(ids)
+	fmt.Println(tok.Decode(ids, true))
+	// Output:
+	// [2 26 6 7 8 10 53 3]
+	// a photo of two cats.
+}
