@@ -1,0 +1,25 @@
+// Package goblip is the map of a program that trains, evaluates and runs BLIP-2
+// vision-language models in Go, with graphs built by GoMLX and compiled by XLA.
+// It holds no code: the program is cmd/goblip, and these folders are its parts.
+//
+//	models/       graphs and their configurations: no files, flags or goroutines
+//	  nn/           layers with PyTorch's names and layout
+//	  vit/ clip/ opt/   one tower each
+//	  blip2/        the Q-Former, stage 1 and stage 2 put together
+//	  generate/     greedy, beam and nucleus search
+//	datasets/     records of pictures and texts, and where they come from
+//	  image/        pictures -> pixel values
+//	  text/         strings -> token ids
+//	  shapes/       the generated corpus, whose truth is known
+//	checkpoints/  safetensors, model folders, checkpoints of a run
+//	train/        the loop, the optimizer, the schedules
+//	  objective/    batch -> loss terms
+//	  recipes/      one function a run
+//	  runlog/       metrics.jsonl, TensorBoard events, progress bar
+//	eval/         metrics, from strings and numbers alone
+//	  report/       report.html
+//	internal/     pjrt finds and opens the backend
+//	cmd/goblip/   the only main: wires all of the above
+//
+// Who may import whom is a table in arch_test.go, which keeps to it.
+package goblip
