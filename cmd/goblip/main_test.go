@@ -191,6 +191,18 @@ func TestSetup(t *testing.T) {
 	}
 }
 
+func TestOpenBackend(t *testing.T) {
+	cmd := &cobra.Command{}
+	var usage usageError
+	if _, _, err := openBackend(cmd, 0); !errors.As(err, &usage) {
+		t.Errorf("0 devices: got error %v, want a usage error", err)
+	}
+	backend, info, err := openBackend(cmd, 1)
+	if err != nil || backend.NumDevices() != info.Devices {
+		t.Errorf("got %+v, %v", info, err)
+	}
+}
+
 func TestOneLine(t *testing.T) {
 	if got := oneLine("a\nb\r\n\nc\n"); got != "a; b; c" {
 		t.Errorf("got %q", got)
