@@ -4,7 +4,7 @@
 // the reader of a source (jsonl.go, folder.go), pixels.go decodes all pictures
 // of a set, order.go draws epochs, captions and splits from counters instead
 // of a random state, check.go looks for everything that is wrong with a set,
-// write.go writes one, emoji.go makes one from a folder of drawings.
+// stats.go counts, write.go writes one, emoji.go makes one of drawings.
 //
 // Sub-packages: image (files to pixels), text (words to ids), shapes (a
 // generated corpus whose truth is known).

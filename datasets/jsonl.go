@@ -119,7 +119,7 @@ func jsonError(err error) error {
 		return fmt.Errorf("%q must not be a JSON %s", wrong.Field, wrong.Value)
 	}
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("want a JSON object, got a %s", wrong.Value)
+		return fmt.Errorf("want a JSON object, got %s", wrong.Value)
 	}
 	return fmt.Errorf("bad JSON: %w", err)
 }

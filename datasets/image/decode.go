@@ -84,6 +84,26 @@ func Open(path string) (RGB, error) {
 	return rgb, nil
 }
 
+// Size reads a picture's width and height from its header.
+func Size(path string) (width, height int, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, fmt.Errorf("picture path does not exist: %s", path)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer file.Close()
+	config, _, err := stdimage.DecodeConfig(file)
+	if err == nil {
+		err = checkSize(config.Width, config.Height)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", path, plainEOF(err))
+	}
+	return config.Width, config.Height, nil
+}
+
 func checkSize(width, height int) error {
 	if width < 1 || height < 1 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
 		return fmt.Errorf("picture size %dx%d is out of bounds (at most %d pixels)", width, height, MaxPixels)
