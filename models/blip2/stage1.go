@@ -1,0 +1,119 @@
+package blip2
+
+import (
+	"goblip/models/nn"
+	"goblip/models/vit"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Images is what the Q-Former made of a batch of pictures alone (the unimodal pass).
+type Images struct {
+	KV       []KV  // cross-attention keys and values of the pictures
+	Queries  *Node // embedded queries [batch, queries, hidden]
+	Output   *Node // query outputs [batch, queries, hidden]
+	Past     []KV  // the queries' self-attention keys and values: ITG's memory
+	Features *Node // projected, normalized [batch, queries, projection]
+}
+
+// EncodeImages runs the queries over frozen image states (before the final norm, which is trained
+// here): states [batch, patches, image_hidden].
+func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
+	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, states)
+	im := Images{
+		KV:      ImageKV(scope, &cfg.QFormer, embeds),
+		Queries: EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
+	}
+	out := Encode(scope, &cfg.QFormer, Pass{Queries: im.Queries, Images: im.KV})
+	im.Output, im.Past = out.Queries, out.KV
+	return im
+}
+
+// ProjectImages fills Features: vision_projection, then unit length.
+func ProjectImages(scope *model.Scope, cfg *Config, im *Images) {
+	im.Features = nn.Normalize(nn.Linear(scope.At("vision_projection"), im.Output, cfg.ImageTextHiddenSize))
+}
+
+// TextFeatures is the projected, normalized [CLS] of text alone:
+// ids, mask int32 [batch, text] -> [batch, projection]; also the text states [batch, text, hidden].
+func TextFeatures(scope *model.Scope, cfg *Config, ids, mask *Node) (features, states *Node) {
+	text := EmbedText(scope, &cfg.QFormer, ids, nil)
+	out := Encode(scope, &cfg.QFormer, Pass{Text: text, Mask: nn.AdditiveMask(paddingMask(mask), text)})
+	class := Squeeze(Slice(out.Text, AxisRange(), AxisElem(0)), 1)
+	return nn.Normalize(nn.Linear(scope.At("text_projection"), class, cfg.ImageTextHiddenSize)), out.Text
+}
+
+// Similarity is the contrastive score of every picture with every text: the best of a picture's
+// queries. features [images, queries, projection], text [texts, projection] -> [images, texts].
+func Similarity(features, text *Node) *Node {
+	return ReduceMax(Einsum("iqd,td->iqt", features, text), 1)
+}
+
+// Match reads picture and text together (bidirectional mask) and judges each pair:
+// queries [pairs, queries, hidden], images with pairs rows, ids, mask int32 [pairs, text]
+// -> logits [pairs, 2], index 1 = match: itm_head on every query, then the mean.
+func Match(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mask *Node) *Node {
+	text := EmbedText(scope, &cfg.QFormer, ids, nil)
+	pairs, n := queries.Shape().Dim(0), queries.Shape().Dim(1)
+	visible := Concatenate([]*Node{ones(mask, pairs, 1, n), paddingMask(mask)}, 2) // [pairs, 1, queries+text]
+	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text)})
+	logits := nn.Linear(scope.At("itm_head"), out.Queries, 2) // [pairs, queries, 2]
+	return ConvertDType(ReduceMean(logits, 1), dtypes.Float32)
+}
+
+// GenerateText is image-grounded text generation (ITG): every text token sees all queries, through
+// their keys and values of the unimodal pass, and the tokens before it; queries never see text.
+// ids, mask int32 [batch, text], past of Images -> logits of the next word [batch, text, vocab].
+// ids start with [DEC] instead of [CLS].
+func GenerateText(scope *model.Scope, cfg *Config, past []KV, ids, mask *Node) *Node {
+	text := EmbedText(scope, &cfg.QFormer, ids, nil)
+	batch, length := ids.Shape().Dim(0), ids.Shape().Dim(1)
+	queries := past[0].Key.Shape().Dim(2)
+	causal := BroadcastToDims(nn.Causal(ids.Graph(), length), batch, length, length)
+	causal = LogicalAnd(causal, BroadcastToDims(paddingMask(mask), batch, length, length))
+	visible := Concatenate([]*Node{ones(mask, batch, length, queries), causal}, 2) // [batch, text, queries+text]
+	out := Encode(scope, &cfg.QFormer, Pass{Text: text, Past: past, Mask: nn.AdditiveMask(visible, text)})
+	return TextLogits(scope, cfg, out.Text)
+}
+
+// TextLogits is BERT's language-model head over the word table: [..., hidden] -> float32 [..., vocab].
+func TextLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
+	q := &cfg.QFormer
+	head := scope.At("cls").At("predictions")
+	h := nn.Linear(head.At("transform").At("dense"), states, q.HiddenSize)
+	h = nn.LayerNorm(head.At("transform").At("LayerNorm"), nn.Activation(q.HiddenAct, h), q.LayerNormEps)
+	logits := nn.TiedHead(wordTable(scope, q, states), h)
+	logits = Add(logits, ExpandLeftToRank(nn.Param(head, "bias", h, nn.InitZeros, q.VocabSize), logits.Rank()))
+	return ConvertDType(logits, dtypes.Float32)
+}
+
+// Temperature divides the contrastive similarities: learned, starts at 0.07, never clamped. A scalar.
+func Temperature(scope *model.Scope, like *Node) *Node {
+	return nn.Param(scope, "temp", like, nn.InitTemperature)
+}
+
+// Take picks rows of a batch: x [batch, ...], rows int32 [n] -> [n, ...].
+func Take(x, rows *Node) *Node { return nn.Lookup(x, rows) }
+
+// TakeKV picks pictures by row for Match.
+func TakeKV(kvs []KV, rows *Node) []KV {
+	out := make([]KV, len(kvs))
+	for i, kv := range kvs {
+		if kv.Key != nil {
+			out[i] = kv.take(rows)
+		}
+	}
+	return out
+}
+
+// paddingMask: int32 0/1 [batch, text] -> bool [batch, 1, text].
+func paddingMask(mask *Node) *Node {
+	return InsertAxes(GreaterThan(mask, ScalarZero(mask.Graph(), mask.DType())), 1)
+}
+
+func ones(like *Node, dims ...int) *Node {
+	return BroadcastToShape(Const(like.Graph(), true), shapes.Make(dtypes.Bool, dims...))
+}

@@ -1,0 +1,132 @@
+// Package clip is the dual encoder that gives BLIP-2 its frozen image tower: a ViT and a causal
+// text transformer trained by contrast (Radford et al., https://arxiv.org/abs/2103.00020).
+// Names are those of transformers' CLIPModel. The image tower may have either layout of package
+// vit; with EVA's the folder is goblip's own composition, since transformers has no EVA-CLIP class.
+package clip
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"goblip/models/nn"
+	"goblip/models/vit"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// TextConfig mirrors "text_config".
+type TextConfig struct {
+	ModelType             string  `json:"model_type"`
+	VocabSize             int     `json:"vocab_size"`
+	HiddenSize            int     `json:"hidden_size"`
+	IntermediateSize      int     `json:"intermediate_size"`
+	NumHiddenLayers       int     `json:"num_hidden_layers"`
+	NumAttentionHeads     int     `json:"num_attention_heads"`
+	MaxPositionEmbeddings int     `json:"max_position_embeddings"`
+	HiddenAct             string  `json:"hidden_act"`
+	LayerNormEps          float64 `json:"layer_norm_eps"`
+	BOSTokenID            int     `json:"bos_token_id"`
+	EOSTokenID            int     `json:"eos_token_id"`
+	PadTokenID            int     `json:"pad_token_id"`
+	ProjectionDim         int     `json:"projection_dim"`
+}
+
+// Config mirrors config.json of a CLIPModel.
+type Config struct {
+	Architectures []string   `json:"architectures"`
+	ModelType     string     `json:"model_type"`
+	ProjectionDim int        `json:"projection_dim"`
+	LogitScale    float64    `json:"logit_scale_init_value"` // log of 1/temperature
+	Text          TextConfig `json:"text_config"`
+	Vision        vit.Config `json:"vision_config"`
+}
+
+// Default has transformers' class defaults (ViT-B/32).
+func Default() Config {
+	return Config{Architectures: []string{"CLIPModel"}, ModelType: "clip", ProjectionDim: 512, LogitScale: 2.6592,
+		Text: TextConfig{ModelType: "clip_text_model", VocabSize: 49408, HiddenSize: 512, IntermediateSize: 2048,
+			NumHiddenLayers: 12, NumAttentionHeads: 8, MaxPositionEmbeddings: 77, HiddenAct: "quick_gelu", LayerNormEps: 1e-5,
+			BOSTokenID: 49406, EOSTokenID: 49407, PadTokenID: 1, ProjectionDim: 512},
+		Vision: vit.DefaultCLIP()}
+}
+
+// UnmarshalJSON reads over the defaults: a config.json of an older transformers lacks newer keys.
+func (c *Config) UnmarshalJSON(raw []byte) error {
+	type plain Config
+	p := plain(Default())
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return err
+	}
+	*c = Config(p)
+	return nil
+}
+
+// Validate says what of the config cannot be built.
+func (c *Config) Validate() error {
+	if err := c.Vision.Validate(); err != nil {
+		return err
+	}
+	t := &c.Text
+	switch {
+	case t.VocabSize < 1 || t.HiddenSize < 1 || t.NumHiddenLayers < 1 || t.MaxPositionEmbeddings < 1 || c.ProjectionDim < 1:
+		return fmt.Errorf("text_config: sizes must be positive")
+	case t.NumAttentionHeads < 1 || t.HiddenSize%t.NumAttentionHeads != 0:
+		return fmt.Errorf("text_config: hidden_size %d does not divide into %d heads", t.HiddenSize, t.NumAttentionHeads)
+	case !nn.KnownActivation(t.HiddenAct):
+		return fmt.Errorf("text_config: hidden_act %q is not known", t.HiddenAct)
+	}
+	return nil
+}
+
+// ImageFeatures is the projected, normalized class token: pixels [batch, 3, height, width] -> [batch, projection].
+func ImageFeatures(scope *model.Scope, cfg *Config, pixels *Node) *Node {
+	vision := scope.At("vision_model")
+	states := vit.Encode(vision, &cfg.Vision, pixels)
+	last := states[len(states)-1]
+	class := Squeeze(Slice(last, AxisRange(), AxisElem(0)), 1) // [batch, hidden]
+	class = vit.PostLayerNorm(vision, &cfg.Vision, class)
+	return nn.Normalize(nn.LinearNoBias(scope.At("visual_projection"), class, cfg.ProjectionDim))
+}
+
+// TextFeatures is the projected, normalized state of the end-of-text token:
+// ids [batch, text] -> [batch, projection]. Attention is causal, so padding after the end is unseen.
+func TextFeatures(scope *model.Scope, cfg *Config, ids *Node) *Node {
+	t, text := &cfg.Text, scope.At("text_model")
+	batch, length := ids.Shape().Dim(0), ids.Shape().Dim(1)
+	embeddings := text.At("embeddings")
+	words := nn.EmbeddingTable(embeddings.At("token_embedding"), ids, t.VocabSize, t.HiddenSize)
+	positions := nn.EmbeddingTable(embeddings.At("position_embedding"), ids, t.MaxPositionEmbeddings, t.HiddenSize)
+	x := Add(nn.Lookup(words, ids), InsertAxes(Slice(positions, AxisRange(0, length)), 0)) // [batch, text, hidden]
+	mask := nn.AdditiveMask(nn.Causal(ids.Graph(), length), x)
+	for i := range t.NumHiddenLayers {
+		layer := text.At("encoder").At("layers").At("%d", i)
+		h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
+		attention := layer.At("self_attn")
+		project := func(name string) *Node {
+			return nn.Heads(nn.Linear(attention.At("%s", name), h, t.HiddenSize), t.NumAttentionHeads)
+		}
+		out := nn.Attend(project("q_proj"), project("k_proj"), project("v_proj"), mask, 0)
+		x = Add(x, nn.Linear(attention.At("out_proj"), out, t.HiddenSize))
+		h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
+		h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
+		x = Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
+	}
+	x = nn.LayerNorm(text.At("final_layer_norm"), x, t.LayerNormEps)
+	// Old configs say eos 2 although the end token has the highest id: transformers then takes argmax(ids).
+	end := ArgMax(ids, 1)
+	if t.EOSTokenID != 2 {
+		isEnd := ConvertDType(Equal(ids, ConstAs(ids, t.EOSTokenID)), dtypes.Int32)
+		end = ArgMax(isEnd, 1) // the first one
+	}
+	row := Iota(ids.Graph(), end.Shape(), 0)
+	pooled := Gather(x, Stack([]*Node{row, end}, -1)) // [batch, hidden]
+	pooled.AssertDims(batch, t.HiddenSize)
+	return nn.Normalize(nn.LinearNoBias(scope.At("text_projection"), pooled, cfg.ProjectionDim))
+}
+
+// LogitScale is exp(logit_scale), 1/temperature: a scalar.
+func LogitScale(scope *model.Scope, like *Node) *Node {
+	return Exp(nn.Param(scope, "logit_scale", like, nn.InitLogitScale))
+}

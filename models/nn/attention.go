@@ -1,0 +1,50 @@
+package nn
+
+import (
+	"math"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Heads splits the last axis: [batch, seq, hidden] -> [batch, heads, seq, head_dim].
+func Heads(x *Node, heads int) *Node {
+	d := x.Shape().Dimensions
+	return TransposeAllAxes(Reshape(x, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
+}
+
+// MergeHeads undoes Heads: [batch, heads, seq, head_dim] -> [batch, seq, hidden].
+func MergeHeads(x *Node) *Node {
+	d := x.Shape().Dimensions
+	return Reshape(TransposeAllAxes(x, 0, 2, 1, 3), d[0], d[2], d[1]*d[3])
+}
+
+// Attend is scaled dot-product attention: query [batch, heads, seq, head_dim], key and value
+// [batch, heads, keys, head_dim] -> [batch, seq, hidden]. mask is additive (see AdditiveMask) and
+// broadcasts to [batch, heads, seq, keys]; nil lets everything see everything.
+// dropout applies to the attention weights, as in BERT.
+func Attend(query, key, value, mask *Node, dropout float64) *Node {
+	headDim := query.Shape().Dim(-1)
+	query = MulScalar(query, 1/math.Sqrt(float64(headDim)))
+	scores := Einsum("bhqd,bhkd->bhqk", query, key)
+	if mask != nil {
+		scores = Add(scores, mask)
+	}
+	weights := Dropout(Softmax(scores, -1), dropout)
+	return MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
+}
+
+// masked is added to the score of a pair that must not see each other: finite, so that a row
+// without any visible key gives a number and not NaN.
+const masked = -1e9
+
+// AdditiveMask turns a boolean "may see" mask into what Attend adds to the scores: 0 or -1e9.
+// visible [batch or 1, seq or 1, keys] -> [batch or 1, 1, seq or 1, keys].
+func AdditiveMask(visible, like *Node) *Node {
+	zero := ScalarZero(like.Graph(), like.DType())
+	return InsertAxes(Where(visible, zero, ConstAs(like, masked)), 1)
+}
+
+// Causal is the lower triangle: position i sees 0..i. -> bool [1, seq, seq].
+func Causal(g *Graph, seq int) *Node {
+	return InsertAxes(LowerTriangular(g, seq), 0)
+}

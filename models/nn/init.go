@@ -1,0 +1,108 @@
+package nn
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Init names the distribution a variable starts from.
+type Init int
+
+const (
+	InitZeros       Init = iota // biases, LayerNorm's bias
+	InitOnes                    // LayerNorm's weight
+	InitNormal                  // N(0, 0.02): BERT, ViT, OPT, query tokens
+	InitTemperature             // the contrastive temperature of BLIP, 0.07
+	InitLogitScale              // CLIP's logit_scale, ln(1/0.07)
+)
+
+// InitializerRange is the standard deviation of Normal, config.json's "initializer_range".
+const InitializerRange = 0.02
+
+func initKey(path string) string {
+	return "/init" + strings.ReplaceAll(path, "/", "_")
+}
+
+// declared stops a graph function after it built its nodes: see Declare.
+type declared struct{}
+
+func (declared) Error() string { return "declared" }
+
+// Declare runs a graph function for its variables alone: they exist in the store afterwards, with
+// shapes but without values, and nothing was compiled. inputs are the shapes of its arguments.
+func Declare(backend compute.Backend, store *model.Store, fn func(scope *model.Scope, inputs []*Node), inputs ...shapes.Shape) (err error) {
+	done := false
+	exec, err := model.NewExec(backend, store, func(scope *model.Scope, inputs []*Node) []*Node {
+		fn(scope, inputs)
+		done = true
+		panic(declared{})
+	})
+	if err != nil {
+		return err
+	}
+	defer exec.Finalize()
+	defer func() { // a backend may let the panic through
+		if r := recover(); r != nil && !done {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	if _, err = exec.Compile(inputs...); done {
+		return nil
+	}
+	return err
+}
+
+// Initialize gives every variable under the root path that has no value yet its initial one.
+// Values depend on seed and the variable's path alone: not on the backend, the number of devices
+// or the order of creation.
+func Initialize(store *model.Store, seed uint64) error {
+	for v := range store.IterVariables() {
+		if v.HasValue() {
+			continue
+		}
+		kind, found := store.GetParam(initKey(v.Path()))
+		if !found {
+			return fmt.Errorf("variable %s has no initial distribution", v.Path())
+		}
+		values := make([]float32, v.Shape().Size())
+		switch kind.(Init) {
+		case InitOnes:
+			for i := range values {
+				values[i] = 1
+			}
+		case InitNormal:
+			h := fnv.New64a()
+			h.Write([]byte(v.Path()))
+			rng := rand.New(rand.NewPCG(seed, h.Sum64()))
+			for i := range values {
+				values[i] = float32(rng.NormFloat64() * InitializerRange)
+			}
+		case InitTemperature:
+			values[0] = 0.07
+		case InitLogitScale:
+			values[0] = 2.6592
+		}
+		if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StepRNG is the random stream of one training step: a function of seed and step alone.
+func StepRNG(seed uint64, step int) *tensors.Tensor {
+	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15^uint64(step)))
+	state := make([]uint64, RNGStateShape.Size())
+	for i := range state {
+		state[i] = rng.Uint64()
+	}
+	return tensors.FromFlatDataAndDimensions(state, RNGStateShape.Dimensions...)
+}

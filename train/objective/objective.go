@@ -1,0 +1,45 @@
+// Package objective turns a batch into scalar losses; it knows models, not the loop.
+//
+//	objective.go  the type, and what is common
+//	stage1.go     ITC + ITM + ITG of BLIP-2 (paper, section 3.2)
+//	stage2.go     language modelling after a soft visual prompt (section 3.3)
+//	unimodal.go   the contrastive and language losses of the towers that are frozen afterwards
+package objective
+
+import (
+	"goblip/models/nn"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Term names one loss and the level to read it against.
+type Term struct {
+	Name  string
+	Floor float64 // the least value possible, or what a model reaches that learned only the prior
+	Label string  // what Floor is: "floor" or "chance"
+}
+
+// Objective builds the losses of one batch, each a scalar, in the order of Terms. Their sum is
+// minimized. scope is the root of the model's variables.
+type Objective struct {
+	Terms []Term
+	Build func(scope *model.Scope, inputs []*Node) []*Node
+}
+
+// maskedMean averages values where weights is not zero: both [...], weights int32 or float32.
+func maskedMean(values, weights *Node) *Node {
+	weights = ConvertDType(weights, dtypes.Float32)
+	return Div(ReduceAllSum(Mul(values, weights)), MaxScalar(ReduceAllSum(weights), 1))
+}
+
+// nextWord is the language-model loss: logits [batch, text-1, vocab] against ids shifted by one,
+// averaged over the targets that weights [batch, text] names (its first column is not used).
+func nextWord(logits, ids, weights *Node, smoothing float64) *Node {
+	targets := Slice(ids, AxisRange(), AxisRange(1))
+	return maskedMean(nn.CrossEntropy(logits, targets, smoothing), Slice(weights, AxisRange(), AxisRange(1)))
+}
+
+// allButLast drops the last column: [batch, text] -> [batch, text-1].
+func allButLast(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(0, x.Shape().Dim(1)-1)) }

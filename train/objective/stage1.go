@@ -1,0 +1,157 @@
+package objective
+
+import (
+	"goblip/models/blip2"
+	"goblip/models/nn"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Stage1 chooses what the representation stage of BLIP-2 computes.
+type Stage1 struct {
+	Config    *blip2.Config
+	DecoderID int     // [DEC], which replaces [CLS] in front of generated text
+	Smoothing float64 // of ITC and ITG, 0.1
+
+	// ExactKeys lets ITC's gradient flow through both sides of a similarity. Without it the other
+	// side's features are constants, as LAVIS' all-gather makes them ("compat").
+	ExactKeys bool
+
+	// WithoutITG leaves the generation loss out (the paper's table 6).
+	WithoutITG bool
+
+	// Negatives replaces the sampling of hard negatives; for tests.
+	Negatives func(imageToText, textToImage *Node) (imageOfText, textOfImage *Node)
+}
+
+// Objective returns the three losses of one batch. Inputs:
+//
+//	states  float32 [batch, patches, image_hidden]: frozen encoder's output before its final norm
+//	ids     int32 [batch, text], starting with [CLS], [PAD] = 0 on the right
+//	mask    int32 [batch, text]
+//	images  int32 [batch]: equal numbers are the same picture
+func (s Stage1) Objective(batch int) Objective {
+	terms := []Term{
+		{"itc", ITCFloor(batch, s.Smoothing), "floor"},
+		{"itm", ITMChance, "chance"},
+	}
+	if !s.WithoutITG {
+		terms = append(terms, Term{"itg", nn.SmoothedFloor(s.Config.QFormer.VocabSize, s.Smoothing), "floor"})
+	}
+	return Objective{Terms: terms, Build: func(scope *model.Scope, in []*Node) []*Node {
+		l := s.Losses(scope, in[0], in[1], in[2], in[3])
+		losses := []*Node{l.ITC, l.ITM}
+		if !s.WithoutITG {
+			losses = append(losses, l.ITG)
+		}
+		return losses
+	}}
+}
+
+// Stage1Losses are the scalars, and the intermediate values that parity tests compare.
+type Stage1Losses struct {
+	ITC, ITM, ITG            *Node
+	Images                   blip2.Images
+	TextFeatures, TextStates *Node
+	ImageToText, TextToImage *Node // similarities over temperature [batch, batch]
+	MatchLogits              *Node // [3*batch, 2]: rows (positive, image negative, text negative) of each pair in turn
+	TextLogits               *Node // [batch, text-1, vocab]
+}
+
+// Losses builds the four passes of stage 1; see Objective for the inputs.
+func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stage1Losses {
+	cfg := s.Config
+	var l Stage1Losses
+	l.Images = blip2.EncodeImages(scope, cfg, states)
+	blip2.ProjectImages(scope, cfg, &l.Images)
+	l.TextFeatures, l.TextStates = blip2.TextFeatures(scope, cfg, ids, mask)
+
+	same := sameImage(images)
+	l.contrast(scope, s, same)
+
+	imageOfText, textOfImage := s.negatives(l.ImageToText, l.TextToImage, same)
+	l.MatchLogits = s.match(scope, l.Images, ids, mask, imageOfText, textOfImage)
+	batch := ids.Shape().Dim(0)
+	labels := Const(ids.Graph(), []int32{1, 0, 0})
+	labels = Reshape(BroadcastToDims(InsertAxes(labels, 0), batch, 3), 3*batch)
+	l.ITM = ReduceAllMean(nn.CrossEntropy(l.MatchLogits, labels, 0))
+
+	if !s.WithoutITG {
+		decoder := withFirst(ids, s.DecoderID)
+		l.TextLogits = blip2.GenerateText(scope, cfg, l.Images.Past, allButLast(decoder), allButLast(mask))
+		l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
+	}
+	return l
+}
+
+// contrast is ITC: each picture against all texts of the batch and each text against all pictures,
+// the score of a pair being that of its best query. Pairs of the same picture share the target.
+func (l *Stage1Losses) contrast(scope *model.Scope, s Stage1, same *Node) {
+	imageKeys, textKeys := l.Images.Features, l.TextFeatures
+	if !s.ExactKeys {
+		imageKeys, textKeys = StopGradient(imageKeys), StopGradient(textKeys)
+	}
+	temperature := blip2.Temperature(scope, l.TextFeatures)
+	l.ImageToText = Div(blip2.Similarity(l.Images.Features, textKeys), temperature)
+	l.TextToImage = Div(Transpose(blip2.Similarity(imageKeys, l.TextFeatures), 0, 1), temperature)
+	weights := ConvertDType(same, dtypes.Float32)
+	targets := Div(weights, ReduceAndKeep(weights, ReduceSum, -1))
+	batch := targets.Shape().Dim(0)
+	targets = AddScalar(MulScalar(targets, 1-s.Smoothing), s.Smoothing/float64(batch))
+	soft := func(scores *Node) *Node {
+		return Neg(ReduceAllMean(ReduceSum(Mul(targets, LogSoftmax(scores, -1)), -1)))
+	}
+	l.ITC = DivScalar(Add(soft(l.ImageToText), soft(l.TextToImage)), 2)
+}
+
+// negatives draws, on the device, a wrong picture for each text and a wrong text for each picture,
+// with the softmax of their similarity as probability (Gumbel-max); same pictures are excluded.
+func (s Stage1) negatives(imageToText, textToImage, same *Node) (imageOfText, textOfImage *Node) {
+	imageToText, textToImage = StopGradient(imageToText), StopGradient(textToImage)
+	if s.Negatives != nil {
+		return s.Negatives(imageToText, textToImage)
+	}
+	g := same.Graph()
+	batch := same.Shape().Dim(0)
+	draw := func(scores *Node) *Node {
+		uniform := MaxScalar(nn.Uniform(g, batch, batch), 1e-20)
+		gumbel := Neg(Log(MaxScalar(Neg(Log(uniform)), 1e-20)))
+		scores = Where(same, ConstAs(scores, -10000), scores)
+		return ArgMax(Add(scores, gumbel), -1)
+	}
+	return draw(textToImage), draw(imageToText)
+}
+
+// match runs the joint pass over (text, image), (text, negative image) and (negative text, image)
+// of each pair. The three are stacked beside the pair, [batch, 3, ...], so that data-parallel
+// devices keep their own rows. -> logits [3*batch, 2].
+func (s Stage1) match(scope *model.Scope, im blip2.Images, ids, mask, imageOfText, textOfImage *Node) *Node {
+	batch := ids.Shape().Dim(0)
+	own := Iota(ids.Graph(), shapes.Make(dtypes.Int32, batch), 0)
+	three := func(a, b, c *Node) *Node { return Reshape(Stack([]*Node{a, b, c}, 1), 3*batch) } // rows int32 [3*batch]
+	images, texts := three(own, imageOfText, own), three(own, own, textOfImage)
+	return blip2.Match(scope, s.Config, blip2.EmbedQueries(scope, s.Config, im.Queries, 3*batch),
+		blip2.TakeKV(im.KV, images), blip2.Take(ids, texts), blip2.Take(mask, texts))
+}
+
+// sameImage compares picture numbers: int32 [batch] -> bool [batch, batch].
+func sameImage(images *Node) *Node {
+	batch := images.Shape().Dim(0)
+	return Equal(BroadcastToDims(InsertAxes(images, 1), batch, batch), BroadcastToDims(InsertAxes(images, 0), batch, batch))
+}
+
+// withFirst replaces the first column: ids [batch, text].
+func withFirst(ids *Node, id int) *Node {
+	batch := ids.Shape().Dim(0)
+	first := BroadcastToDims(Reshape(ConstAs(ids, id), 1, 1), batch, 1)
+	return Concatenate([]*Node{first, Slice(ids, AxisRange(), AxisRange(1))}, 1)
+}
+
+// ITMChance is the loss of a head that learned only that one pair of three matches.
+const ITMChance = 0.6365
+
+// ITCFloor is the least ITC loss with label smoothing over a batch of distinct pictures.
+func ITCFloor(batch int, smoothing float64) float64 { return nn.SmoothedFloor(batch, smoothing) }

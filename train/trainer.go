@@ -1,0 +1,307 @@
+// Package train turns an objective into training steps and runs them.
+//
+//	trainer.go   one step as a compiled graph: losses, gradient, clipping, AdamW
+//	run.go       the loop: resume, log, evaluate, checkpoint, stop cleanly
+//	adamw.go     the update and what decays
+//	schedule.go  learning rates
+//	objective/   batch -> losses
+//	recipes/     whole runs: data, model, settings
+//	runlog/      metrics.jsonl, TensorBoard, progress bar
+package train
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"goblip/models/nn"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/distributed"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/core/tensors/dtensor"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Trainer holds the compiled step of an objective. Only variables that the objective uses and that
+// trainable names get a gradient and optimizer state; all others are read as they are.
+type Trainer struct {
+	store     *model.Store
+	objective objective.Objective
+	adam      AdamW
+	seed      uint64
+	accum     int
+	vars      []*model.Variable // trained, in creation order
+
+	mesh                *distributed.DeviceMesh
+	sharded, replicated *distributed.ShardingSpec
+	collect, update     *model.Exec
+}
+
+// Settings of a Trainer.
+type Settings struct {
+	AdamW      AdamW
+	Seed       uint64
+	Devices    int                    // data-parallel devices, 1 or more
+	Accumulate int                    // micro-batches a step, 1 or more
+	Trainable  func(name string) bool // by tensor name; nil: everything
+}
+
+// NewTrainer declares the objective's variables for inputs of the given shapes and prepares the
+// step; nothing is compiled yet. Variables without a value get their initial one; load before.
+func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, inputs []shapes.Shape) (*Trainer, error) {
+	t := &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1)}
+	var used []*model.Variable
+	rng := shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...)
+	err := nn.Declare(backend, store, func(scope *model.Scope, in []*Node) {
+		nn.Train(in[0])
+		obj.Build(scope.At("model"), in[1:])
+		for v := range store.IterVariables() {
+			if v.InUseByGraph(in[0].Graph()) {
+				used = append(used, v)
+			}
+		}
+	}, append([]shapes.Shape{rng}, inputs...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := nn.Initialize(store, set.Seed); err != nil {
+		return nil, err
+	}
+	for _, v := range used {
+		train := set.Trainable == nil || set.Trainable(tensorName(v))
+		v.SetTrainable(train)
+		if train {
+			t.vars = append(t.vars, v)
+		}
+	}
+	if len(t.vars) == 0 {
+		return nil, fmt.Errorf("nothing to train: every tensor of the model is frozen")
+	}
+	roots := []string{firstMoments, secondMoments}
+	if t.accum > 1 {
+		roots = append(roots, accumulators)
+	}
+	for _, v := range t.vars {
+		for _, root := range roots {
+			if _, err := store.CreateVariable(statePath(v, root), tensors.FromShape(v.Shape())); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if t.update, err = model.NewExec(backend, store, t.step(true)); err != nil {
+		return nil, err
+	}
+	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
+		return nil, err
+	}
+	return t, t.distribute(set.Devices, len(inputs))
+}
+
+// distribute shards the batch axis of the inputs over n devices; weights are replicated.
+func (t *Trainer) distribute(n, inputs int) error {
+	if n <= 1 {
+		return nil
+	}
+	var err error
+	if t.mesh, err = distributed.NewDeviceMesh([]int{n}, []string{"data"}); err != nil {
+		return err
+	}
+	if t.sharded, err = distributed.BuildSpec(t.mesh).S("data").Done(); err != nil {
+		return err
+	}
+	t.replicated = distributed.NewReplicatedShardingSpec(t.mesh)
+	specs := []*distributed.ShardingSpec{t.replicated, t.replicated}
+	for range inputs {
+		specs = append(specs, t.sharded)
+	}
+	for _, e := range []*model.Exec{t.update, t.collect} {
+		e.AutoSharding(t.mesh).WithInputShardingSpecs(specs...)
+	}
+	return nil
+}
+
+// step builds one micro-batch: inputs are the random stream, [lr, 1-beta1^t, 1-beta2^t], then the
+// batch; outputs are the terms and the gradient norm. The last micro-batch of a step updates.
+func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node {
+	return func(scope *model.Scope, in []*Node) []*Node {
+		nn.Train(in[0])
+		scalars := Split(in[1], 0, 3)
+		for i := range scalars {
+			scalars[i] = Reshape(scalars[i])
+		}
+		losses := t.objective.Build(scope.At("model"), in[2:])
+		total := losses[0]
+		for _, l := range losses[1:] {
+			total = Add(total, l)
+		}
+		g := total.Graph()
+		weights := make([]*Node, len(t.vars))
+		for i, v := range t.vars {
+			weights[i] = v.NodeValue(g)
+		}
+		grads := Gradient(total, weights...)
+		if t.accum > 1 {
+			for i, v := range t.vars {
+				sum := t.store.GetVariable(statePath(v, accumulators))
+				grads[i] = Add(sum.NodeValue(g), DivScalar(grads[i], float64(t.accum)))
+				if update {
+					sum.SetNodeValue(ZerosLike(grads[i]))
+				} else {
+					sum.SetNodeValue(grads[i])
+				}
+			}
+		}
+		norm := globalNorm(grads)
+		if update {
+			keep := LogicalAnd(IsFinite(total), IsFinite(norm))
+			t.adam.apply(t.store, t.vars, grads, norm, scalars[0], scalars[1], scalars[2], keep)
+		}
+		return append(losses, norm)
+	}
+}
+
+// StepResult is what one optimizer step reports.
+type StepResult struct {
+	Terms    []float64 // in the order of the objective's terms, averaged over micro-batches
+	GradNorm float64
+}
+
+// Step runs optimizer step number step (from 0) on its micro-batches. With NaN or infinity in a
+// loss or gradient the weights stay as they were and the error names the first bad term.
+func (t *Trainer) Step(step int, lr float64, batches [][]*tensors.Tensor) (StepResult, error) {
+	if len(batches) != t.accum {
+		return StepResult{}, fmt.Errorf("step %d: %d micro-batches, want %d", step, len(batches), t.accum)
+	}
+	var result StepResult
+	c1, c2 := t.adam.biasCorrections(step + 1)
+	for i, batch := range batches {
+		exec := t.collect
+		if i == t.accum-1 {
+			exec = t.update
+		}
+		rng := nn.StepRNG(t.seed, step*t.accum+i)
+		outputs, err := t.call(exec, append([]*tensors.Tensor{rng, tensors.FromValue([]float32{float32(lr), c1, c2})}, batch...))
+		if err != nil {
+			return result, fmt.Errorf("step %d: %w", step, err)
+		}
+		if result.Terms == nil {
+			result.Terms = make([]float64, len(t.objective.Terms))
+		}
+		for j := range result.Terms {
+			value := float64(tensors.ToScalar[float32](outputs[j]))
+			if math.IsNaN(value) || math.IsInf(value, 0) {
+				return result, fmt.Errorf("step %d: loss term %q is %v", step, t.objective.Terms[j].Name, value)
+			}
+			result.Terms[j] += value / float64(t.accum)
+		}
+		result.GradNorm = float64(tensors.ToScalar[float32](outputs[len(result.Terms)]))
+	}
+	if math.IsNaN(result.GradNorm) || math.IsInf(result.GradNorm, 0) {
+		return result, fmt.Errorf("step %d: the gradient norm is %v although every loss term is finite", step, result.GradNorm)
+	}
+	return result, nil
+}
+
+func (t *Trainer) call(exec *model.Exec, inputs []*tensors.Tensor) ([]*tensors.Tensor, error) {
+	args := make([]any, len(inputs))
+	for i, in := range inputs {
+		if t.mesh == nil {
+			args[i] = in
+			continue
+		}
+		spec := t.sharded
+		if i < 2 {
+			spec = t.replicated
+		}
+		shard, err := dtensor.ShardTensor(spec, in)
+		if err != nil {
+			return nil, err
+		}
+		args[i] = shard
+	}
+	return exec.Call(args...)
+}
+
+// Trained returns the variables that are trained, by tensor name, with their values; moments
+// likewise under "exp_avg.NAME" and "exp_avg_sq.NAME" when optimizer is set.
+func (t *Trainer) Trained(optimizer bool) (map[string]*tensors.Tensor, error) {
+	out := map[string]*tensors.Tensor{}
+	for _, v := range t.vars {
+		for root, prefix := range map[string]string{modelRoot: "", firstMoments: "exp_avg.", secondMoments: "exp_avg_sq."} {
+			if (root == modelRoot) == optimizer {
+				continue
+			}
+			value, err := t.store.GetVariable(statePath(v, root)).Value()
+			if err != nil {
+				return nil, err
+			}
+			out[prefix+tensorName(v)] = value
+		}
+	}
+	return out, nil
+}
+
+// Restore sets trained variables, or moments, from what Trained returned: every one must be there
+// with its shape.
+func (t *Trainer) Restore(values map[string]*tensors.Tensor, optimizer bool) error {
+	have, err := t.Trained(optimizer)
+	if err != nil {
+		return err
+	}
+	for name := range have {
+		value, ok := values[name]
+		if !ok {
+			return fmt.Errorf("checkpoint lacks tensor %s", name)
+		}
+		root, path := modelRoot, name
+		if rest, ok := strings.CutPrefix(name, "exp_avg."); ok && optimizer {
+			root, path = firstMoments, rest
+		} else if rest, ok := strings.CutPrefix(name, "exp_avg_sq."); ok && optimizer {
+			root, path = secondMoments, rest
+		}
+		v := t.store.GetVariable(root + "/" + strings.ReplaceAll(path, ".", "/"))
+		if !v.Shape().Equal(value.Shape()) {
+			return fmt.Errorf("checkpoint tensor %s has shape %s, the model needs %s", name, value.Shape(), v.Shape())
+		}
+		if err := v.SetValue(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NumTrained counts trained parameters.
+func (t *Trainer) NumTrained() int {
+	n := 0
+	for _, v := range t.vars {
+		n += v.Shape().Size()
+	}
+	return n
+}
+
+// Groups lists the trained tensors with decay and without, by name.
+func (t *Trainer) Groups() (decayed, plain []string) {
+	decays := t.adam.Decays
+	if decays == nil {
+		decays = DecaysLAVIS
+	}
+	for _, v := range t.vars {
+		if name := tensorName(v); decays(name, v.Shape()) {
+			decayed = append(decayed, name)
+		} else {
+			plain = append(plain, name)
+		}
+	}
+	return decayed, plain
+}
+
+// Finalize frees the compiled step.
+func (t *Trainer) Finalize() {
+	t.update.Finalize()
+	t.collect.Finalize()
+}
