@@ -114,6 +114,20 @@ func RecallOf(ranks []int) Recall {
 	return Recall{R1: shareWithin(ranks, 1), R5: shareWithin(ranks, 5), R10: shareWithin(ranks, 10)}
 }
 
+// ChanceRecall returns the recall of random ranking, in percent, with the given number of candidates of which right are
+// right answers.
+func ChanceRecall(candidates, right int) Recall {
+	return Recall{R1: chanceAt(candidates, right, 1), R5: chanceAt(candidates, right, 5), R10: chanceAt(candidates, right, 10)}
+}
+
+func chanceAt(candidates, right, k int) float64 {
+	miss := 1.0 // none of the first k is right
+	for i := range min(k, candidates) {
+		miss *= max(0, float64(candidates-right-i)) / float64(candidates-i)
+	}
+	return 100 * (1 - miss)
+}
+
 func shareWithin(ranks []int, k int) float64 {
 	hits := 0
 	for _, r := range ranks {

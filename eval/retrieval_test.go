@@ -83,6 +83,21 @@ func TestRecallsBadInput(t *testing.T) {
 	}
 }
 
+func TestChanceRecall(t *testing.T) {
+	for _, c := range []struct {
+		candidates, right int
+		want              Recall
+	}{
+		{1000, 1, Recall{0.1, 0.5, 1}}, {4, 2, Recall{50, 100, 100}}, {10, 1, Recall{10, 50, 100}},
+		{5000, 5, Recall{0.1, 100 * (1 - 4995./5000*4994/4999*4993/4998*4992/4997*4991/4996), 0.996405}},
+	} {
+		got := ChanceRecall(c.candidates, c.right)
+		if math.Abs(got.R1-c.want.R1) > 1e-9 || math.Abs(got.R5-c.want.R5) > 1e-9 || math.Abs(got.R10-c.want.R10) > 1e-6 {
+			t.Errorf("%d of %d: %v, want %v", c.right, c.candidates, got, c.want)
+		}
+	}
+}
+
 func TestReRank(t *testing.T) {
 	similarities := [][]float32{
 		{.9, .8, .1, .2},
