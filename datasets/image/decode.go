@@ -55,7 +55,7 @@ func Decode(data []byte) (RGB, error) {
 	if b := img.Bounds(); b.Dx() <= 0 || b.Dy() <= 0 {
 		return RGB{}, fmt.Errorf("%s picture without pixels", format)
 	}
-	return toRGB(img), nil
+	return toRGB(img, format), nil
 }
 
 // Open reads and decodes a picture file; its errors name the file.

@@ -8,7 +8,17 @@ import (
 // toRGB brings any decoded picture to packed RGB. Alpha is dropped, not
 // composited: the colour stored under a transparent pixel is what Pillow's
 // convert("RGB") keeps, and what BLIP was trained on.
-func toRGB(img stdimage.Image) RGB {
+func toRGB(img stdimage.Image, format string) RGB {
+	rule := jpegRule
+	if format == "webp" {
+		rule = webpRule
+	}
+	switch img := img.(type) {
+	case *stdimage.YCbCr:
+		return fromYCbCr(img, rule)
+	case *stdimage.NYCbCrA:
+		return fromYCbCr(&img.YCbCr, rule)
+	}
 	bounds := img.Bounds()
 	w, h := bounds.Dx(), bounds.Dy()
 	out := RGB{Pix: make([]byte, w*h*3), Width: w, Height: h}
@@ -45,11 +55,6 @@ func pixelReader(img stdimage.Image) func(x, y int) (r, g, b byte) {
 		return func(x, y int) (byte, byte, byte) {
 			v := img.Pix[img.PixOffset(x, y)]
 			return v, v, v
-		}
-	case *stdimage.YCbCr:
-		return func(x, y int) (byte, byte, byte) {
-			yi, ci := img.YOffset(x, y), img.COffset(x, y)
-			return color.YCbCrToRGB(img.Y[yi], img.Cb[ci], img.Cr[ci])
 		}
 	case *stdimage.Paletted:
 		table := make([][3]byte, len(img.Palette))
