@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"goblip/datasets"
+	"goblip/datasets/shapes"
+	"goblip/train/runlog"
+)
+
+// newDataCommand makes "goblip data": everything about data that needs no model.
+func newDataCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "data",
+		Short: "Make, check and count data sets",
+		Long: "Make, check and count data sets.\n\n" +
+			"A data set is a .jsonl file (image, captions, questions) or a folder of pictures\n" +
+			"with their captions in .txt files of the same name, one caption a line.",
+	}
+	makeCommand := &cobra.Command{Use: "make", Short: "Make a corpus"}
+	makeCommand.AddCommand(newMakeShapesCommand(), newMakeEmojiCommand())
+	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand())
+	return command
+}
+
+func newMakeShapesCommand() *cobra.Command {
+	config, out := shapes.Default(), ""
+	command := &cobra.Command{
+		Use:   "shapes --out DIR",
+		Short: "Generate scenes of coloured shapes with captions, questions and their truth",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := config.Validate(); err != nil {
+				return usageError{err}
+			}
+			bar := runlog.Progress("drawing", 0)
+			if err := shapes.Generate(out, config, bar.Update); err != nil {
+				return err
+			}
+			bar.Done()
+			for _, split := range []string{"train", "val", "test"} {
+				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(out, split+".jsonl"))
+			}
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&out, "out", "", "folder to write; a corpus made earlier is replaced")
+	flags.IntVar(&config.Train, "train", config.Train, "training pictures")
+	flags.IntVar(&config.Val, "val", config.Val, "validation pictures")
+	flags.IntVar(&config.Test, "test", config.Test, "test pictures, all of different scenes")
+	flags.IntVar(&config.Size, "size", config.Size, "side of a picture in pixels")
+	flags.Uint64Var(&config.Seed, "seed", config.Seed, "another seed gives another corpus")
+	requireFlags(command, "out")
+	return command
+}
+
+func newMakeEmojiCommand() *cobra.Command {
+	var source, style, out string
+	var annotations []string
+	command := &cobra.Command{
+		Use:   "emoji --source DIR --style NAME --out FILE.jsonl",
+		Short: "Make a data set of an unpacked emoji-datasource package",
+		Long: "Make a data set of an unpacked emoji-datasource package (emoji.json, img/STYLE/64).\n" +
+			"scripts/fetch_emoji gets the packages and calls this for each style.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			records, err := datasets.Emoji(source, style, annotations)
+			if err != nil {
+				return err
+			}
+			if err := datasets.WriteJSONL(out, records); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d pictures\n", out, len(records))
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&source, "source", "", "folder of the unpacked package")
+	flags.StringVar(&style, "style", "", "twitter, google, apple or facebook")
+	flags.StringVar(&out, "out", "", "JSONL file to write")
+	flags.StringArrayVar(&annotations, "annotations", nil, "CLDR file with English keywords; may be repeated")
+	requireFlags(command, "source", "style", "out")
+	return command
+}
+
+func newDataCheckCommand() *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "check PATH",
+		Short: "Read a data set as training will and list everything that is wrong with it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			bar := runlog.Progress("checking", 0)
+			problems, err := datasets.CheckPath(args[0], bar.Update)
+			if err != nil {
+				return err
+			}
+			bar.Done()
+			if asJSON {
+				type problem struct {
+					Where string `json:"where"`
+					What  string `json:"what"`
+				}
+				list := make([]problem, 0, len(problems))
+				for _, p := range problems {
+					list = append(list, problem(p))
+				}
+				if err := writeJSON(cmd.OutOrStdout(), map[string]any{"path": args[0], "problems": list}); err != nil {
+					return err
+				}
+			} else {
+				for _, p := range problems {
+					fmt.Fprintln(cmd.OutOrStdout(), p)
+				}
+			}
+			switch n := len(problems); {
+			case n == 1:
+				return errors.New("1 problem found")
+			case n > 1:
+				return fmt.Errorf("%d problems found", n)
+			case !asJSON:
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
+			}
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}
+
+func newDataStatsCommand() *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "stats PATH",
+		Short: "Count a data set's pictures, captions, words and questions",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := datasets.Open(args[0])
+			if err != nil {
+				return err
+			}
+			stats, err := datasets.Count(set)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return writeJSON(out, stats)
+			}
+			fmt.Fprintf(out, "pictures    %d (%d without a caption, %d with known truth)\n", stats.Pictures, stats.WithoutCaption, stats.WithTruth)
+			fmt.Fprintf(out, "captions    %d, %.1f a picture\n", stats.Captions, stats.CaptionsPerPicture)
+			fmt.Fprintf(out, "words       %d, %.1f a caption, %d in the longest, %d different\n",
+				stats.CaptionWords, stats.WordsPerCaption, stats.LongestCaption, stats.Vocabulary)
+			fmt.Fprintf(out, "questions   %d\n", stats.Questions)
+			printCounts(out, stats.QuestionsByKind)
+			fmt.Fprintf(out, "sizes       %d different\n", len(stats.Sizes))
+			printCounts(out, stats.Sizes)
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}
+
+// printCounts prints the eight largest counts, one a line.
+func printCounts(w io.Writer, counts map[string]int) {
+	names := make([]string, 0, len(counts))
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+	for i, name := range names {
+		if i == 8 {
+			fmt.Fprintf(w, "  ... and %d more\n", len(names)-i)
+			return
+		}
+		fmt.Fprintf(w, "  %-12s %d\n", name, counts[name])
+	}
+}
