@@ -6,6 +6,7 @@
 //
 //	safetensors.go  Open and File: reading a .safetensors file
 //	write.go        Write: writing one
+//	file.go         WriteFile: any other file
 //	atomic.go       files and folders that appear whole or not at all
 //	names.go        tensor names and the variables of a model.Store
 //	folder.go       OpenFolder, WriteFolder: config.json and weights

@@ -234,14 +234,14 @@ func (c *Contents) write(dir string) error {
 			return err
 		}
 	}
-	if err := writeBytes(filepath.Join(dir, ConfigFile), config); err != nil {
+	if err := WriteFile(filepath.Join(dir, ConfigFile), config); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
 		if !filepath.IsLocal(name) {
 			return fmt.Errorf("%s: %q is not the name of a file in this folder", dir, name)
 		}
-		if err := writeBytes(filepath.Join(dir, name), c.Files[name]); err != nil {
+		if err := WriteFile(filepath.Join(dir, name), c.Files[name]); err != nil {
 			return err
 		}
 	}
@@ -297,11 +297,4 @@ func marshal(value any) ([]byte, error) {
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(value)
 	return b.Bytes(), err
-}
-
-func writeBytes(path string, data []byte) error {
-	return writeAtomic(path, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
 }

@@ -91,7 +91,7 @@ func writeStep(dir string, step int, groups map[string][]Named, raw json.RawMess
 	if err != nil {
 		return err
 	}
-	return writeBytes(filepath.Join(dir, stateFile), data)
+	return WriteFile(filepath.Join(dir, stateFile), data)
 }
 
 // Step is an open checkpoint of a run.

@@ -1,7 +1,6 @@
 package text
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -124,16 +123,7 @@ var runeBytes = func() map[rune]byte {
 	return table
 }()
 
-// spell writes the bytes of s in GPT-2's alphabet.
-func spell(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		b.WriteRune(byteRunes[s[i]])
-	}
-	return b.String()
-}
-
-// unspell is the reverse of spell. A token with runes outside the alphabet (an added token
+// unspell returns the bytes that a token in GPT-2's alphabet stands for. A token with runes outside the alphabet (an added token
 // with a space in it, say) stands for itself.
 func unspell(token string) string {
 	bytes := make([]byte, 0, len(token))

@@ -12,7 +12,9 @@
 //	wordpiece.go    WordPiece
 //	pretokenize.go  GPT-2's splitting into words, and its alphabet of bytes
 //	bpe.go          BPE
-//	read.go         tokenizer.json, vocab.txt, vocab.json + merges.txt -> tokenizer
+//	read.go         tokenizer.json -> tokenizer
+//	around.go       its post-processor: the special tokens around a text
+//	vocabfiles.go   vocab.txt, or vocab.json and merges.txt -> tokenizer
 //	save.go         tokenizer -> the same files
 //	train.go        new vocabularies from a corpus
 //
