@@ -305,3 +305,26 @@ func (t *Trainer) Finalize() {
 	t.update.Finalize()
 	t.collect.Finalize()
 }
+
+// Release drops the optimizer's state and leaves the trained weights in the store as single values,
+// whatever the number of devices, for what comes after training.
+func (t *Trainer) Release() error {
+	for _, v := range t.vars {
+		value, err := v.Value()
+		if err != nil {
+			return err
+		}
+		if value, err = value.LocalClone(); err != nil {
+			return err
+		}
+		if err := v.SetValue(value); err != nil {
+			return err
+		}
+	}
+	for _, root := range []string{firstMoments, secondMoments, accumulators} {
+		if err := t.store.DeleteVariablesInScope(root); err != nil {
+			return err
+		}
+	}
+	return nil
+}

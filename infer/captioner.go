@@ -1,0 +1,145 @@
+package infer
+
+import (
+	"fmt"
+	"strings"
+
+	"goblip/checkpoints"
+	"goblip/datasets/text"
+	"goblip/models/blip2"
+	"goblip/models/generate"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Captioner is a stage-2 model (Blip2ForConditionalGeneration): it writes text for pictures.
+type Captioner struct {
+	Config *blip2.Config
+	Words  *text.BPE
+
+	backend   compute.Backend
+	store     *model.Store
+	generator *generate.BLIP2
+}
+
+// OpenCaptioner loads a stage-2 folder, strictly.
+func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
+	folder, err := checkpoints.OpenFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	var cfg blip2.Config
+	if err := folder.Config(&cfg); err != nil {
+		return nil, err
+	}
+	if err := requireClass(folder, cfg.Architectures, blip2.GenerationClass); err != nil {
+		return nil, err
+	}
+	if err := validate(folder, &cfg); err != nil {
+		return nil, err
+	}
+	if err := validate(folder, &cfg.Text); err != nil {
+		return nil, err
+	}
+	c := &Captioner{Config: &cfg, backend: backend, store: model.NewStore()}
+	if c.Words, err = OpenBPE(dir); err != nil {
+		return nil, err
+	}
+	v := &cfg.Vision
+	want, err := Declare(backend, c.store, func(scope *model.Scope, in []*Node) {
+		prompt := blip2.VisualPrompt(scope, &cfg, ImageStates(scope, v, in[0]))
+		blip2.PromptedLogits(scope, &cfg, prompt, in[1], in[1])
+	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 2))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := folder.LoadWith(c.store, want, checkpoints.LoadOptions{ConvertFloats: true}); err != nil {
+		return nil, err
+	}
+	c.generator, err = generate.NewBLIP2(backend, c.store, &cfg)
+	return c, err
+}
+
+// Finalize frees the compiled graphs and the weights.
+func (c *Captioner) Finalize() {
+	c.generator.Finalize()
+	c.store.Finalize()
+}
+
+// States runs the frozen image encoder.
+func (c *Captioner) States(p *Pictures, progress func(done, total int)) (*Features, error) {
+	return Encode(c.backend, c.store, &c.Config.Vision, p, progress)
+}
+
+// Request asks for one text: a picture by number, and what stands before the answer ("" for a
+// caption, QuestionPrompt for a question).
+type Request struct {
+	Image  int
+	Prompt string
+}
+
+// Text is what the model wrote.
+type Text struct {
+	Text     string
+	LogProbs []float64 // natural logarithm, one a token, the end token included
+	Score    float64   // the beam's score, or the sum of LogProbs
+}
+
+// Write answers requests in fixed batches. Prompts are padded on the left to few lengths; an answer
+// does not depend on the other requests. It ends at the end-of-text token, "\n" in BLIP-2.
+func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, progress func(done, total int)) ([]Text, error) {
+	o.EOSTokenID = c.Config.Text.EOSTokenID
+	rows := make([][]int32, len(requests))
+	for i, r := range requests {
+		rows[i] = c.Words.Encode(r.Prompt)
+	}
+	length := textLength(rows)
+	if longest := c.Config.Text.MaxPositionEmbeddings - c.Config.NumQueryTokens - o.MaxNewTokens; length > longest {
+		return nil, fmt.Errorf("the longest prompt has %d tokens; with %d soft tokens and %d new ones at most %d fit", length, c.Config.NumQueryTokens, o.MaxNewTokens, longest)
+	}
+	placeholder := int32(c.Config.Text.PadTokenID)
+	if c.Config.ImageTokenIndex != nil {
+		placeholder = int32(*c.Config.ImageTokenIndex)
+	}
+	var out []Text
+	err := batches(len(requests), func(picked []int, n int) error {
+		images, prompts, streams := make([]int, len(picked)), make([][]int32, len(picked)), make([]uint64, len(picked))
+		for i, k := range picked {
+			images[i], prompts[i], streams[i] = requests[k].Image, rows[k], uint64(k)
+		}
+		visual, err := c.generator.VisualPrompt(f.Batch(images))
+		if err != nil {
+			return err
+		}
+		flat, seen := text.Pad(prompts, length, int32(c.Config.Text.PadTokenID), true)
+		sequences, err := c.generator.Generate(visual, split(flat, length), split(seen, length), placeholder, o, streams)
+		if err != nil {
+			return err
+		}
+		for _, s := range sequences[:n] {
+			ids := s.IDs
+			if len(ids) > 0 && int(ids[len(ids)-1]) == o.EOSTokenID {
+				ids = ids[:len(ids)-1]
+			}
+			out = append(out, Text{strings.TrimSpace(c.Words.Decode(ids, true)), s.LogProbs, s.Score})
+		}
+		if progress != nil {
+			progress(len(out), len(requests))
+		}
+		return visual.FinalizeAll()
+	})
+	return out, err
+}
+
+func split(flat []int32, width int) [][]int32 {
+	var rows [][]int32
+	for ; len(flat) > 0; flat = flat[width:] {
+		rows = append(rows, flat[:width])
+	}
+	return rows
+}

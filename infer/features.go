@@ -1,0 +1,84 @@
+package infer
+
+import (
+	"goblip/models/nn"
+	"goblip/models/vit"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Features are the states of a frozen image encoder, before its final norm, for a whole data set:
+// without augmentation they never change, so they are computed once.
+type Features struct {
+	tokens, width int
+	states        []float32 // [pictures, tokens, width]
+}
+
+// encodeBatch is how many pictures run through the encoder at a time.
+const encodeBatch = 64
+
+// MaxFeatureBytes bounds the states kept in memory; larger sets are encoded at each step.
+const MaxFeatureBytes = 6 << 30
+
+// FitsInMemory says whether a set's states are small enough to keep.
+func FitsInMemory(cfg *vit.Config, pictures int) bool {
+	return int64(pictures)*int64(cfg.Tokens())*int64(cfg.HiddenSize)*4 <= MaxFeatureBytes
+}
+
+// ImageStates is the frozen encoder as graph: uint8 [batch, side, side, 3] -> [batch, patches, hidden].
+func ImageStates(scope *model.Scope, cfg *vit.Config, u8 *Node) *Node {
+	states := vit.Encode(scope.At("vision_model"), cfg, nn.PixelValues(u8, Mean(), Std()))
+	return StopGradient(states[len(states)-1])
+}
+
+// Encode runs all pictures through the frozen encoder of a store.
+func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
+	exec, err := model.NewExec(backend, store, func(scope *model.Scope, u8 *Node) *Node {
+		return ImageStates(scope.At("model"), cfg, u8)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer exec.Finalize()
+	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
+	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
+	rows := make([]int, encodeBatch)
+	for at := 0; at < p.Len(); at += encodeBatch {
+		n := min(encodeBatch, p.Len()-at)
+		for i := range rows {
+			rows[i] = at + min(i, n-1) // a short last batch is filled up: one graph for all
+		}
+		out, err := exec.Call1(p.Batch(rows))
+		if err != nil {
+			return nil, err
+		}
+		if err := tensors.ConstFlatData(out, func(flat []float32) {
+			f.states = append(f.states, flat[:n*f.tokens*f.width]...)
+		}); err != nil {
+			return nil, err
+		}
+		if err := out.FinalizeAll(); err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(at+n, p.Len())
+		}
+	}
+	return f, nil
+}
+
+// Batch gathers states: -> float32 [len(rows), patches, hidden].
+func (f *Features) Batch(rows []int) *tensors.Tensor {
+	size := f.tokens * f.width
+	out := make([]float32, 0, len(rows)*size)
+	for _, r := range rows {
+		out = append(out, f.states[r*size:(r+1)*size]...)
+	}
+	return tensors.FromFlatDataAndDimensions(out, len(rows), f.tokens, f.width)
+}
+
+// Len is the number of pictures.
+func (f *Features) Len() int { return len(f.states) / (f.tokens * f.width) }

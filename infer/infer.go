@@ -1,0 +1,34 @@
+// Package infer uses model folders: it loads them, encodes pictures once, and answers with
+// features, match scores and text. Training starts from the same functions.
+//
+//	infer.go      constants of the pixel input, prompts
+//	load.go       tensors of folders as parts of a model
+//	pictures.go   pictures in memory
+//	features.go   the frozen image encoder's states
+//	retriever.go  a stage-1 model: embeddings, similarity, match
+//	captioner.go  a stage-2 model: captions and answers
+//	clip.go       a dual encoder: similarity
+package infer
+
+import "goblip/datasets/image"
+
+// Mean and Std of pixel values are those of OpenAI's CLIP.
+func Mean() [3]float64 { return wide(image.Mean) }
+
+// Std: see Mean.
+func Std() [3]float64 { return wide(image.Std) }
+
+func wide[F float32 | float64](v [3]F) [3]float64 {
+	return [3]float64{float64(v[0]), float64(v[1]), float64(v[2])}
+}
+
+// QuestionPrompt is how BLIP-2 asks an OPT (paper, section 4.1): "Question: ...? Answer:".
+func QuestionPrompt(question string) string {
+	if n := len(question); n > 0 && question[n-1] != '?' {
+		question += "?"
+	}
+	return "Question: " + question + " Answer:"
+}
+
+// ImageToken stands for a soft token in prompts as text, as in transformers.
+const ImageToken = "<image>"

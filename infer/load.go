@@ -1,0 +1,190 @@
+package infer
+
+import (
+	"fmt"
+	"strings"
+
+	"goblip/checkpoints"
+	"goblip/datasets/text"
+	"goblip/models/blip2"
+	"goblip/models/clip"
+	"goblip/models/nn"
+	"goblip/models/opt"
+	"goblip/models/vit"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Declare lists the tensors that a graph function uses, by tensor name; their variables exist in
+// the store afterwards, without values.
+func Declare(backend compute.Backend, store *model.Store, fn func(scope *model.Scope, in []*Node), inputs ...shapes.Shape) (map[string]shapes.Shape, error) {
+	want := map[string]shapes.Shape{}
+	err := nn.Declare(backend, store, func(root *model.Scope, in []*Node) {
+		fn(root.At("model"), in)
+		for v := range store.IterVariables() {
+			if name, ok := checkpoints.TensorName(v.Path()); ok && v.InUseByGraph(in[0].Graph()) {
+				want[name] = v.Shape()
+			}
+		}
+	}, inputs...)
+	return want, err
+}
+
+// visionOf reads the image tower's config of a model folder: a CLIP's, whose last block BLIP-2
+// leaves out (section 3.4), or a BLIP-2's as it is.
+func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err error) {
+	var kind struct {
+		ModelType string `json:"model_type"`
+	}
+	if err := folder.Config(&kind); err != nil {
+		return cfg, false, err
+	}
+	switch kind.ModelType {
+	case "clip":
+		var c clip.Config
+		if err := folder.Config(&c); err != nil {
+			return cfg, false, err
+		}
+		cfg = c.Vision
+		cfg.NumHiddenLayers--
+		return cfg, true, validate(folder, &cfg)
+	case "blip-2":
+		var c blip2.Config
+		if err := folder.Config(&c); err != nil {
+			return cfg, false, err
+		}
+		return c.Vision, false, validate(folder, &c.Vision)
+	}
+	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that BLIP-2 knows (clip, blip-2)", folder.Dir(), kind.ModelType)
+}
+
+func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", folder.Dir(), err)
+	}
+	return nil
+}
+
+// LoadVision loads the blocks of the frozen image tower into the store.
+func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (vit.Config, error) {
+	cfg, dropLast, err := visionOf(folder)
+	if err != nil {
+		return cfg, err
+	}
+	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) { ImageStates(scope, &cfg, in[0]) },
+		shapes.Make(dtypes.Uint8, 1, cfg.ImageSize, cfg.ImageSize, 3))
+	if err != nil {
+		return cfg, err
+	}
+	last := fmt.Sprintf("vision_model.encoder.layers.%d.", cfg.NumHiddenLayers)
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{
+		From: "vision_model.", To: "vision_model.", ConvertFloats: true,
+		IgnoreUnexpected: func(name string) bool {
+			return dropLast && strings.HasPrefix(name, last) || strings.HasPrefix(name, "vision_model.post_layernorm.") ||
+				name == "vision_model.embeddings.position_ids"
+		},
+	})
+	return cfg, err
+}
+
+// LoadLLM loads an OPT folder as the language model of a BLIP-2.
+func LoadLLM(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (opt.Config, error) {
+	var cfg opt.Config
+	if err := folder.Config(&cfg); err != nil {
+		return cfg, err
+	}
+	if cfg.ModelType != "opt" {
+		return cfg, fmt.Errorf("%s: model_type %q: stage 2 needs an OPT", folder.Dir(), cfg.ModelType)
+	}
+	if err := validate(folder, &cfg); err != nil {
+		return cfg, err
+	}
+	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) {
+		llm := scope.At("language_model")
+		embeds := opt.Embed(llm, &cfg, in[0])
+		states, _ := opt.Decode(llm, &cfg, embeds, opt.Positions(in[1]), blip2.CausalMask(in[1], embeds), nil)
+		opt.Logits(llm, &cfg, states)
+	}, shapes.Make(dtypes.Int32, 1, 2), shapes.Make(dtypes.Int32, 1, 2))
+	if err != nil {
+		return cfg, err
+	}
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{
+		From: "model.", To: "language_model.model.", ConvertFloats: true,
+	})
+	return cfg, err
+}
+
+// OpenWordPiece opens the Q-Former's tokenizer.
+func OpenWordPiece(dir string) (*text.WordPiece, error) {
+	t, err := text.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	w, ok := t.(*text.WordPiece)
+	if !ok {
+		return nil, fmt.Errorf("%s: the tokenizer is not a WordPiece, which the Q-Former needs", dir)
+	}
+	return w, nil
+}
+
+// OpenBPE opens an OPT's tokenizer.
+func OpenBPE(dir string) (*text.BPE, error) {
+	t, err := text.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, ok := t.(*text.BPE)
+	if !ok {
+		return nil, fmt.Errorf("%s: the tokenizer is not a byte-level BPE, which OPT needs", dir)
+	}
+	return b, nil
+}
+
+// LoadStage1 loads the image tower and, unless fresh, the query side of a stage-1 folder.
+func LoadStage1(backend compute.Backend, store *model.Store, dir string, qformer bool) (*blip2.Config, error) {
+	folder, err := checkpoints.OpenFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	var cfg blip2.Config
+	if err := folder.Config(&cfg); err != nil {
+		return nil, err
+	}
+	if err := validate(folder, &cfg); err != nil {
+		return nil, err
+	}
+	if _, err := LoadVision(backend, store, folder); err != nil {
+		return nil, err
+	}
+	if !qformer {
+		return &cfg, nil
+	}
+	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) { blip2.EncodeImages(scope, &cfg, in[0]) },
+		shapes.Make(dtypes.Float32, 1, cfg.Vision.Tokens(), cfg.Vision.HiddenSize))
+	if err != nil {
+		return nil, err
+	}
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: func(name string) bool {
+		return strings.HasPrefix(name, "vision_model.") || stage1Only(name)
+	}})
+	return &cfg, err
+}
+
+// stage1Only names what stage 2 leaves behind: the text side and the heads of stage 1.
+func stage1Only(name string) bool {
+	for _, prefix := range []string{"embeddings.", "cls.", "itm_head.", "vision_projection.", "text_projection.", "language_projection.", "language_model."} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return name == "temp" || strings.Contains(name, ".intermediate.") || strings.Contains(name, ".output.dense.") || strings.Contains(name, ".output.LayerNorm.")
+}
+
+// IsPretraining names the tensors of stage 1 that transformers' class does not have: ITG's head and
+// the temperature. They lie in a file of their own beside the model's.
+func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }

@@ -1,0 +1,77 @@
+package recipes
+
+import (
+	"fmt"
+
+	"goblip/datasets"
+	"goblip/datasets/text"
+	"goblip/train/runlog"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// encodeCaptions tokenizes all captions, cut to limit tokens: ids of caption c of record r at [r][c].
+func encodeCaptions(set *datasets.Set, t text.Tokenizer, limit int) (ids [][][]int32, longest int, err error) {
+	for _, r := range set.Records {
+		if len(r.Captions) == 0 {
+			return nil, 0, fmt.Errorf("%s: picture %s has no caption", r.Origin, r.Image)
+		}
+		var of [][]int32
+		for _, c := range r.Captions {
+			one := text.EncodeMax(t, c, limit)
+			longest = max(longest, len(one))
+			of = append(of, one)
+		}
+		ids = append(ids, of)
+	}
+	return ids, longest, nil
+}
+
+// roundUp pads lengths to few values, so that few graphs are compiled.
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// order visits a set's records in a new order each epoch: micro-batch i -> its records and its epoch.
+type order struct {
+	seed        uint64
+	n, batch    int
+	epoch       int
+	permutation []int
+}
+
+func newOrder(seed uint64, n, batch int) *order {
+	return &order{seed: seed, n: n, batch: batch, epoch: -1}
+}
+
+// rows of micro-batch i; a last batch that would be short is dropped.
+func (o *order) rows(i int) (rows []int, epoch int) {
+	perEpoch := o.n / o.batch
+	epoch = i / perEpoch
+	if epoch != o.epoch {
+		o.permutation, o.epoch = datasets.Order(o.seed, epoch, o.n), epoch
+	}
+	at := i % perEpoch * o.batch
+	return o.permutation[at : at+o.batch], epoch
+}
+
+// padded makes a tensor of rows of ids and their mask, padded on the right.
+func padded(rows [][]int32, length int, pad int32) (ids, mask *tensors.Tensor) {
+	flat, seen := text.Pad(rows, length, pad, false)
+	return tensors.FromFlatDataAndDimensions(flat, len(rows), length), tensors.FromFlatDataAndDimensions(seen, len(rows), length)
+}
+
+// pickCaptions chooses the caption that each record shows in an epoch.
+func pickCaptions(captions [][][]int32, rows []int, seed uint64, epoch int) [][]int32 {
+	out := make([][]int32, len(rows))
+	for i, r := range rows {
+		out[i] = captions[r][datasets.CaptionIndex(seed, epoch, r, len(captions[r]))]
+	}
+	return out
+}
+
+// progress is a bar, or a silent one.
+func progress(name string, total int, quiet bool) *runlog.Bar {
+	if quiet {
+		return nil
+	}
+	return runlog.Progress(name, total)
+}

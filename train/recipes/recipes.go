@@ -1,0 +1,149 @@
+// Package recipes holds whole runs: which data, which model, which settings. A recipe is a Go
+// function that prepares a train.Run; its settings are a struct whose fields all have a name, a
+// help text and a source, and can be changed by --set name=value.
+//
+//	recipes.go   what runs share
+//	settings.go  settings by name
+//	batches.go   order of the data, token ids, batches
+//	clip.go      recipe "clip": the image tower, by contrast with text
+//	lm.go        recipe "lm": the language model, on text alone
+//	stage1.go    recipe "blip2/stage1"
+//	stage2.go    recipe "blip2/stage2"
+package recipes
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"goblip/checkpoints"
+	"goblip/train"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Common are the settings of every recipe.
+type Common struct {
+	Steps      int    `json:"steps" help:"optimizer steps"`
+	Batch      int    `json:"batch" help:"pictures (or texts) a micro-batch, over all devices"`
+	Accumulate int    `json:"accumulate" help:"micro-batches a step; contrastive losses see one micro-batch at a time"`
+	Seed       uint64 `json:"seed" help:"of initial weights, order of the data, dropout and negatives"`
+
+	LearningRate  float64 `json:"learning_rate" help:"peak"`
+	MinRate       float64 `json:"min_learning_rate" help:"at the last step"`
+	WarmupRate    float64 `json:"warmup_learning_rate" help:"at the first step"`
+	WarmupSteps   int     `json:"warmup_steps" help:"linear rise"`
+	Schedule      string  `json:"schedule" help:"step: cosine per step; epoch: LAVIS' cosine per epoch"`
+	WeightDecay   float64 `json:"weight_decay" help:"AdamW; see the decay groups in --explain"`
+	Beta1         float64 `json:"beta1" help:"AdamW"`
+	Beta2         float64 `json:"beta2" help:"AdamW"`
+	ClipNorm      float64 `json:"clip_norm" help:"global gradient norm; 0: no clipping, as in LAVIS"`
+	MaxTextLength int     `json:"max_text_length" help:"tokens; longer captions are cut"`
+}
+
+// Options are what does not belong to a run's identity.
+type Options struct {
+	Dir             string // run folder
+	Devices         int
+	CheckpointEvery int
+	LogEvery        int
+	EvalEvery       int
+	Resume          bool
+	Quiet           bool
+}
+
+// Validate says which setting makes no sense.
+func (c *Common) Validate() error {
+	switch {
+	case c.Steps < 1 || c.Batch < 1 || c.Accumulate < 1:
+		return fmt.Errorf("steps, batch and accumulate must be 1 or more")
+	case c.LearningRate <= 0 || c.MinRate < 0 || c.WarmupRate < 0 || c.WarmupSteps < 0:
+		return fmt.Errorf("learning rates must not be negative")
+	case c.Schedule != "step" && c.Schedule != "epoch":
+		return fmt.Errorf("schedule %q is not step or epoch", c.Schedule)
+	case c.Beta1 < 0 || c.Beta1 >= 1 || c.Beta2 < 0 || c.Beta2 >= 1:
+		return fmt.Errorf("beta1 and beta2 must lie in [0, 1)")
+	case c.MaxTextLength < 4:
+		return fmt.Errorf("max_text_length must be 4 or more")
+	}
+	return nil
+}
+
+func (c *Common) schedule(records int) train.Schedule {
+	warmup := min(c.WarmupSteps, c.Steps/2)
+	if c.Schedule == "epoch" {
+		perEpoch := max(1, records/(c.Batch*c.Accumulate))
+		return train.EpochCosine(c.WarmupRate, c.LearningRate, c.MinRate, c.WarmupSteps, perEpoch, (c.Steps+perEpoch-1)/perEpoch)
+	}
+	return train.WarmupCosine(c.WarmupRate, c.LearningRate, c.MinRate, warmup, c.Steps)
+}
+
+func (c *Common) adam() train.AdamW {
+	return train.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Eps: 1e-8, WeightDecay: c.WeightDecay, ClipNorm: c.ClipNorm}
+}
+
+// recipe carries what a prepared recipe hands to run.
+type recipe struct {
+	name      string
+	backend   compute.Backend
+	store     *model.Store
+	objective objective.Objective
+	common    *Common
+	settings  any // saved as config.json of the run
+	decays    func(name string, shape shapes.Shape) bool
+	trainable func(name string) bool
+	inputs    []shapes.Shape
+	records   int
+	data      func(i int) ([]*tensors.Tensor, error)
+}
+
+// run trains and leaves the trained model in the store.
+func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
+	var none train.Summary
+	if r.common.Batch > r.records {
+		return none, fmt.Errorf("%s: batch %d is larger than the data set of %d records", r.name, r.common.Batch, r.records)
+	}
+	if devices := max(o.Devices, 1); r.common.Batch%devices != 0 {
+		return none, fmt.Errorf("%s: batch %d does not divide over %d devices", r.name, r.common.Batch, devices)
+	}
+	adam := r.common.adam()
+	adam.Decays = r.decays
+	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, train.Settings{
+		AdamW: adam, Seed: r.common.Seed, Devices: o.Devices, Accumulate: r.common.Accumulate, Trainable: r.trainable,
+	}, r.inputs)
+	if err != nil {
+		return none, fmt.Errorf("%s: %w", r.name, err)
+	}
+	defer trainer.Finalize()
+	run := train.Run{
+		Name: r.name, Dir: o.Dir, Config: r.settings, Trainer: trainer, Terms: r.objective.Terms,
+		Schedule: r.common.schedule(r.records), Steps: r.common.Steps, Batch: r.common.Batch, Data: r.data,
+		LogEvery: o.LogEvery, EvalEvery: o.EvalEvery, CheckpointEvery: o.CheckpointEvery, Resume: o.Resume, Quiet: o.Quiet,
+	}
+	summary, err := run.Do(ctx)
+	if err != nil {
+		return summary, err
+	}
+	return summary, trainer.Release()
+}
+
+// finalDir is where a run's model folder goes.
+func finalDir(dir string) string { return filepath.Join(dir, "final") }
+
+// writeModel writes a store's model variables as a folder with tokenizer files.
+func writeModel(dir string, store *model.Store, config any, pretraining func(string) bool, fill func(dir string) error) error {
+	named, err := checkpoints.StoreTensors(store, nil)
+	if err != nil {
+		return err
+	}
+	return checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: pretraining, Fill: fill})
+}
+
+func shapeInt32(dims ...int) shapes.Shape   { return shapes.Make(dtypes.Int32, dims...) }
+func shapeFloat32(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
+func shapeUint8(dims ...int) shapes.Shape   { return shapes.Make(dtypes.Uint8, dims...) }

@@ -1,0 +1,150 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+
+	"goblip/checkpoints"
+	"goblip/datasets/text"
+	"goblip/infer"
+	"goblip/models/blip2"
+	"goblip/train"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Stage1Settings of recipe "blip2/stage1".
+type Stage1Settings struct {
+	Common
+	Queries        int     `json:"num_query_tokens" help:"learned queries" source:"BLIP-2 section 3.1: 32"`
+	HiddenSize     int     `json:"hidden_size" help:"width of the Q-Former" source:"paper: 768"`
+	Layers         int     `json:"num_hidden_layers" help:"blocks of the Q-Former" source:"paper: 12"`
+	Heads          int     `json:"num_attention_heads" help:"attention heads" source:"paper: 12"`
+	Intermediate   int     `json:"intermediate_size" help:"feed-forward width" source:"paper: 3072"`
+	CrossFrequency int     `json:"cross_attention_frequency" help:"cross-attention in every n-th block" source:"BLIP-2 section 3.1: 2"`
+	Projection     int     `json:"image_text_hidden_size" help:"width of the contrastive space" source:"LAVIS: 256"`
+	Dropout        float64 `json:"dropout" help:"hidden and attention" source:"BERT: 0.1"`
+	Smoothing      float64 `json:"label_smoothing" help:"of ITC and ITG" source:"LAVIS blip2_qformer.py: 0.1"`
+	Keys           string  `json:"itc_keys" help:"compat: no gradient through the other side, as LAVIS; exact: gradient through both" source:"spec of LAVIS: compat"`
+	ITG            bool    `json:"itg" help:"image-grounded text generation" source:"BLIP-2 section 3.2 and table 6"`
+	VocabSize      int     `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
+}
+
+// DefaultStage1 is the representation stage over a small frozen tower:
+//
+//	goblip train blip2/stage1 --data data/shapes/train.jsonl --vision runs/clip/final --out runs/stage1
+//
+// 2 cores, about 4 minutes.
+func DefaultStage1() *Stage1Settings {
+	return &Stage1Settings{
+		Common: Common{Steps: 1200, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 1e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, MaxTextLength: 32},
+		Queries: 8, HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 256, CrossFrequency: 2, Projection: 64,
+		Dropout: 0, Smoothing: 0.1, Keys: "compat", ITG: true, VocabSize: 2000,
+	}
+}
+
+// Stage1 trains the Q-Former on ITC, ITM and ITG over the frozen image tower of the folder vision,
+// and writes OUT/final, a Blip2ForImageTextRetrieval.
+func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *infer.Pictures, vision string, o Options) (train.Summary, error) {
+	var none train.Summary
+	if err := s.Validate(); err != nil {
+		return none, fmt.Errorf("stage1: %w", err)
+	}
+	if s.Keys != "compat" && s.Keys != "exact" {
+		return none, fmt.Errorf("stage1: itc_keys %q is not compat or exact", s.Keys)
+	}
+	if s.Batch < 2 {
+		return none, fmt.Errorf("stage1: batch must be 2 or more, for negatives")
+	}
+	folder, err := checkpoints.OpenFolder(vision)
+	if err != nil {
+		return none, err
+	}
+	defer folder.Close()
+	store := model.NewStore()
+	cfg := blip2.Default()
+	cfg.Architectures = []string{blip2.RetrievalClass}
+	if cfg.Vision, err = infer.LoadVision(backend, store, folder); err != nil {
+		return none, err
+	}
+	if p.Side != cfg.Vision.ImageSize {
+		return none, fmt.Errorf("stage1: pictures of %d pixels, the image tower wants %d", p.Side, cfg.Vision.ImageSize)
+	}
+	words, err := text.TrainWordPiece(infer.Captions(p.Set), s.VocabSize)
+	if err != nil {
+		return none, fmt.Errorf("stage1: %w", err)
+	}
+	captions, longest, err := encodeCaptions(p.Set, words, s.MaxTextLength)
+	if err != nil {
+		return none, err
+	}
+	length := min(roundUp(longest, 4), s.MaxTextLength)
+	cfg.NumQueryTokens, cfg.ImageTextHiddenSize = s.Queries, s.Projection
+	q := &cfg.QFormer
+	q.VocabSize, q.HiddenSize, q.NumHiddenLayers, q.NumAttentionHeads = words.VocabSize(), s.HiddenSize, s.Layers, s.Heads
+	q.IntermediateSize, q.CrossAttentionFrequency, q.EncoderHiddenSize = s.Intermediate, s.CrossFrequency, cfg.Vision.HiddenSize
+	q.HiddenDropoutProb, q.AttentionProbsDropoutProb = s.Dropout, s.Dropout
+	q.UseQFormerTextInput, q.MaxPositionEmbeddings = true, max(s.MaxTextLength, 64)
+	if err := cfg.Validate(); err != nil {
+		return none, fmt.Errorf("stage1: %w", err)
+	}
+	decoder, _ := words.ID(text.DecToken)
+	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG}
+	images, err := frozenImages(backend, store, &cfg, p, loss.Objective(s.Batch), s.Batch, o)
+	if err != nil {
+		return none, err
+	}
+	visits := newOrder(s.Seed, p.Len(), s.Batch)
+	r := &recipe{
+		name: "stage1", backend: backend, store: store, objective: images.objective, common: &s.Common, settings: s,
+		trainable: freeze, records: p.Len(),
+		inputs: []shapes.Shape{images.shape, shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
+		data: func(i int) ([]*tensors.Tensor, error) {
+			rows, epoch := visits.rows(i)
+			ids, mask := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)
+			numbers := make([]int32, len(rows))
+			for j, row := range rows {
+				numbers[j] = int32(row)
+			}
+			return []*tensors.Tensor{images.batch(rows), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
+		},
+	}
+	summary, err := r.run(ctx, o)
+	if err != nil {
+		return summary, err
+	}
+	return summary, writeModel(finalDir(o.Dir), store, &cfg, infer.IsPretraining, words.Save)
+}
+
+// images is how a run gets the frozen encoder's states: from memory, or encoded in each step.
+type images struct {
+	objective objective.Objective // whose first input is what batch gives
+	shape     shapes.Shape
+	batch     func(rows []int) *tensors.Tensor
+}
+
+// frozenImages encodes the data set once where its states fit into memory; else the step itself
+// runs the encoder, without gradient.
+func frozenImages(backend compute.Backend, store *model.Store, cfg *blip2.Config, p *infer.Pictures, obj objective.Objective, batch int, o Options) (images, error) {
+	v := &cfg.Vision
+	if infer.FitsInMemory(v, p.Len()) {
+		bar := progress("encoding pictures", p.Len(), o.Quiet)
+		features, err := infer.Encode(backend, store, v, p, bar.Update)
+		bar.Done()
+		if err != nil {
+			return images{}, err
+		}
+		return images{obj, shapeFloat32(batch, v.Tokens(), v.HiddenSize), features.Batch}, nil
+	}
+	build := obj.Build
+	obj.Build = func(scope *model.Scope, in []*Node) []*Node {
+		return build(scope, append([]*Node{infer.ImageStates(scope, v, in[0])}, in[1:]...))
+	}
+	return images{obj, shapeUint8(batch, p.Side, p.Side, 3), p.Batch}, nil
+}

@@ -1,0 +1,189 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"goblip/checkpoints"
+	"goblip/datasets"
+	"goblip/datasets/text"
+	"goblip/infer"
+	"goblip/models/blip2"
+	"goblip/train"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Stage2Settings of recipe "blip2/stage2".
+type Stage2Settings struct {
+	Common
+	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
+	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"ours: a small LLM cannot answer unseen kinds of prompts"`
+	FromStage1    bool    `json:"from_stage1" help:"false: start from a random Q-Former (the paper's figure 5)" source:"BLIP-2 section 3.3"`
+}
+
+// DefaultStage2 is the generative stage over the Q-Former of stage 1 and a small frozen OPT:
+//
+//	goblip train blip2/stage2 --data data/shapes/train.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
+//
+// 2 cores, about 2 minutes.
+func DefaultStage2() *Stage2Settings {
+	return &Stage2Settings{
+		Common: Common{Steps: 800, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 1e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, MaxTextLength: 40},
+		QuestionShare: 0.5, FromStage1: true,
+	}
+}
+
+// sample is one text of a picture with the number of leading tokens that are not learnt.
+type sample struct {
+	ids    []int32
+	prefix int
+}
+
+// Stage2 trains the Q-Former to prompt the frozen OPT of the folder llm, starting from the stage-1
+// folder init, and writes OUT/final, a Blip2ForConditionalGeneration.
+func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *infer.Pictures, init, llm string, o Options) (train.Summary, error) {
+	var none train.Summary
+	if err := s.Validate(); err != nil {
+		return none, fmt.Errorf("stage2: %w", err)
+	}
+	if s.QuestionShare < 0 || s.QuestionShare > 1 {
+		return none, fmt.Errorf("stage2: question_share must lie in [0, 1]")
+	}
+	store := model.NewStore()
+	cfg, err := infer.LoadStage1(backend, store, init, s.FromStage1)
+	if err != nil {
+		return none, err
+	}
+	if p.Side != cfg.Vision.ImageSize {
+		return none, fmt.Errorf("stage2: pictures of %d pixels, the image tower wants %d", p.Side, cfg.Vision.ImageSize)
+	}
+	folder, err := checkpoints.OpenFolder(llm)
+	if err != nil {
+		return none, err
+	}
+	defer folder.Close()
+	if cfg.Text, err = infer.LoadLLM(backend, store, folder); err != nil {
+		return none, err
+	}
+	words, err := infer.OpenBPE(llm)
+	if err != nil {
+		return none, err
+	}
+	if err := completeStage2(cfg, words); err != nil {
+		return none, fmt.Errorf("%s: %w", llm, err)
+	}
+	captions, questions, longest, err := s.samples(p.Set, words)
+	if err != nil {
+		return none, err
+	}
+	length := min(roundUp(longest, 4), s.MaxTextLength)
+	if need := cfg.NumQueryTokens + length; need > cfg.Text.MaxPositionEmbeddings {
+		return none, fmt.Errorf("stage2: %d soft tokens and %d of text are more than the %d positions of %s", cfg.NumQueryTokens, length, cfg.Text.MaxPositionEmbeddings, llm)
+	}
+	images, err := frozenImages(backend, store, cfg, p, objective.Stage2(cfg), s.Batch, o)
+	if err != nil {
+		return none, err
+	}
+	visits := newOrder(s.Seed, p.Len(), s.Batch)
+	pad := int32(cfg.Text.PadTokenID)
+	r := &recipe{
+		name: "stage2", backend: backend, store: store, objective: images.objective, common: &s.Common, settings: s,
+		trainable: freeze, records: p.Len(),
+		inputs: []shapes.Shape{images.shape, shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
+		data: func(i int) ([]*tensors.Tensor, error) {
+			rows, epoch := visits.rows(i)
+			texts, targets := make([][]int32, len(rows)), make([][]int32, len(rows))
+			for j, row := range rows {
+				one := s.pick(captions[row], questions[row], row, epoch)
+				texts[j] = one.ids
+				targets[j] = make([]int32, len(one.ids))
+				for k := one.prefix; k < len(one.ids); k++ {
+					targets[j][k] = 1
+				}
+			}
+			ids, mask := padded(texts, length, pad)
+			learn, _ := padded(targets, length, 0)
+			return []*tensors.Tensor{images.batch(rows), ids, mask, learn}, nil
+		},
+	}
+	summary, err := r.run(ctx, o)
+	if err != nil {
+		return summary, err
+	}
+	return summary, writeModel(finalDir(o.Dir), store, cfg, nil, words.Save)
+}
+
+// samples tokenizes every caption and question: </s> prompt text "\n".
+func (s *Stage2Settings) samples(set *datasets.Set, words *text.BPE) (captions, questions [][]sample, longest int, err error) {
+	make1 := func(prompt, answer string) sample {
+		ids := words.Encode(prompt)
+		prefix := len(ids)
+		if prompt != "" {
+			answer = " " + answer
+		}
+		ids = append(ids, words.EncodePlain(answer+"\n")...)
+		if len(ids) > s.MaxTextLength {
+			ids = ids[:s.MaxTextLength]
+		}
+		longest = max(longest, len(ids))
+		return sample{ids, min(prefix, len(ids))}
+	}
+	prompt := strings.TrimRight(s.Prompt, " ")
+	for _, r := range set.Records {
+		if len(r.Captions) == 0 {
+			return nil, nil, 0, fmt.Errorf("%s: picture %s has no caption", r.Origin, r.Image)
+		}
+		var c, q []sample
+		for _, caption := range r.Captions {
+			c = append(c, make1(prompt, caption))
+		}
+		for _, question := range r.Questions {
+			if len(question.Answers) > 0 {
+				q = append(q, make1(infer.QuestionPrompt(question.Question), question.Answers[0]))
+			}
+		}
+		captions, questions = append(captions, c), append(questions, q)
+	}
+	return captions, questions, longest, nil
+}
+
+// pick chooses what a picture shows in an epoch: a function of seed, epoch and record.
+func (s *Stage2Settings) pick(captions, questions []sample, row, epoch int) sample {
+	rng := datasets.Rand(s.Seed, 0x57a6e2, uint64(epoch), uint64(row))
+	if len(questions) > 0 && rng.Float64() < s.QuestionShare {
+		return questions[rng.IntN(len(questions))]
+	}
+	return captions[rng.IntN(len(captions))]
+}
+
+// completeStage2 turns a stage-1 config into that of the generating model.
+func completeStage2(cfg *blip2.Config, words *text.BPE) error {
+	cfg.Architectures = []string{blip2.GenerationClass}
+	cfg.QFormer.UseQFormerTextInput = false
+	newline := words.EncodePlain("\n")
+	if len(newline) != 1 {
+		return fmt.Errorf("the tokenizer splits a newline into %d tokens; BLIP-2 ends a text by one", len(newline))
+	}
+	cfg.Text.EOSTokenID = int(newline[0])
+	if id, ok := words.ID(infer.ImageToken); ok {
+		index := int(id)
+		cfg.ImageTokenIndex = &index
+	}
+	return nil
+}
+
+// freeze marks what belongs to the frozen towers: everything of the image encoder but its final
+// norm, and the whole language model.
+func freeze(name string) (trainable bool) {
+	if strings.HasPrefix(name, "vision_model.") {
+		return strings.HasPrefix(name, "vision_model.post_layernorm.")
+	}
+	return !strings.HasPrefix(name, "language_model.")
+}

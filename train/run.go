@@ -1,0 +1,290 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"goblip/checkpoints"
+	"goblip/train/objective"
+	"goblip/train/runlog"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// ErrStopped is Do's error when its context ended: the run is saved and can be resumed.
+var ErrStopped = errors.New("stopped")
+
+// Run is a training run in a folder:
+//
+//	config.json                  everything needed to repeat it
+//	metrics.jsonl, events.*      one line a log step; TensorBoard
+//	checkpoints/step-NNNNNNNN/   trained weights, optimizer state, step
+//
+// A step is a function of (weights, seed, step number) alone, so a run that was killed and resumed
+// ends with the bytes of one that was not, on the same backend and device count.
+type Run struct {
+	Name     string
+	Dir      string
+	Config   any // saved as config.json; resuming refuses another one
+	Trainer  *Trainer
+	Terms    []objective.Term
+	Schedule Schedule
+	Steps    int
+	Batch    int // pictures a micro-batch
+
+	// Data gives micro-batch number i, a function of i alone.
+	Data func(i int) ([]*tensors.Tensor, error)
+
+	// Evaluate, if set, runs every EvalEvery steps and after the last.
+	Evaluate func() ([]runlog.Term, error)
+
+	LogEvery, EvalEvery, CheckpointEvery int // steps; 0: never (LogEvery 0: 10)
+	Keep                                 int // checkpoints kept; 0: 2
+	Resume                               bool
+	Quiet                                bool
+}
+
+// Summary of a finished run.
+type Summary struct {
+	Dir              string             `json:"run"`
+	Steps            int                `json:"steps"`
+	Losses           map[string]float64 `json:"losses"` // of the last step
+	Seconds          float64            `json:"seconds"`
+	SamplesPerSecond float64            `json:"samples_per_second"`
+}
+
+// runState is what a checkpoint holds beside tensors.
+type runState struct {
+	Config json.RawMessage `json:"config"`
+	Losses []float64       `json:"losses"`
+}
+
+// Do trains to the last step. When ctx ends the step under way is finished, a checkpoint saved, and
+// ErrStopped returned.
+func (r *Run) Do(ctx context.Context) (Summary, error) {
+	summary := Summary{Dir: r.Dir, Steps: r.Steps, Losses: map[string]float64{}}
+	config, err := json.MarshalIndent(r.Config, "", "  ")
+	if err != nil {
+		return summary, err
+	}
+	start, losses, err := r.begin(config)
+	if err != nil {
+		return summary, err
+	}
+	log, err := runlog.Open(r.Dir, runlog.Options{Name: r.Name, TotalSteps: r.Steps, ResumeStep: start, Quiet: r.Quiet})
+	if err != nil {
+		return summary, err
+	}
+	defer log.Close()
+	ahead := r.prefetch(start)
+	defer ahead.stop()
+	began := time.Now()
+	saved := start
+	for step := start; step < r.Steps; step++ {
+		if ctx.Err() != nil {
+			if step > saved {
+				if err := r.save(step, config, losses, log); err != nil {
+					return summary, err
+				}
+			}
+			log.Note("%s stopped at step %d; --resume continues", r.Name, step)
+			return summary, ErrStopped
+		}
+		t0 := time.Now()
+		batches, err := ahead.next()
+		if err != nil {
+			return summary, err
+		}
+		wait := time.Since(t0)
+		lr := r.Schedule(step)
+		result, err := r.Trainer.Step(step, lr, batches)
+		if err != nil {
+			return summary, fmt.Errorf("%s: %w; the last checkpoint is unharmed", r.Name, err)
+		}
+		losses = result.Terms
+		done := step + 1
+		if done == start+1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
+			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
+				StepSeconds: time.Since(t0).Seconds(), DataWaitSeconds: wait.Seconds()}
+			for i, t := range r.Terms {
+				line.Terms = append(line.Terms, runlog.Term{Name: t.Name, Value: losses[i], Floor: t.Floor, FloorName: t.Label})
+			}
+			if err := log.Step(line); err != nil {
+				return summary, err
+			}
+		}
+		if r.Evaluate != nil && ((r.EvalEvery > 0 && done%r.EvalEvery == 0) || done == r.Steps) {
+			terms, err := r.Evaluate()
+			if err != nil {
+				return summary, fmt.Errorf("%s: evaluation at step %d: %w", r.Name, done, err)
+			}
+			if err := log.Step(runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, Terms: terms, Split: "eval"}); err != nil {
+				return summary, err
+			}
+		}
+		if done < r.Steps && r.CheckpointEvery > 0 && done%r.CheckpointEvery == 0 || done == r.Steps {
+			if err := r.save(done, config, losses, log); err != nil {
+				return summary, err
+			}
+			saved = done
+		}
+	}
+	summary.Seconds = time.Since(began).Seconds()
+	if summary.Seconds > 0 {
+		summary.SamplesPerSecond = float64((r.Steps-start)*r.Batch*r.Trainer.accum) / summary.Seconds
+	}
+	for i, t := range r.Terms {
+		if i < len(losses) {
+			summary.Losses[t.Name] = losses[i]
+		}
+	}
+	return summary, nil
+}
+
+// begin prepares the folder and, when resuming, the weights; it returns the step to go on from.
+func (r *Run) begin(config []byte) (start int, losses []float64, err error) {
+	dir := filepath.Join(r.Dir, "checkpoints")
+	step, path, err := checkpoints.Latest(dir)
+	switch {
+	case errors.Is(err, checkpoints.ErrNoCheckpoint):
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return 0, nil, err
+		}
+		return 0, nil, checkpoints.WriteFile(filepath.Join(r.Dir, "config.json"), config)
+	case err != nil:
+		return 0, nil, err
+	case !r.Resume:
+		return 0, nil, fmt.Errorf("%s holds a run at step %d: --resume continues it, another --out starts a new one", r.Dir, step)
+	}
+	open, err := checkpoints.OpenStep(path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer open.Close()
+	var state runState
+	if err := open.State(&state); err != nil {
+		return 0, nil, err
+	}
+	if field := difference(state.Config, config); field != "" {
+		return 0, nil, fmt.Errorf("%s was started with another configuration (%s): --resume needs the same", r.Dir, field)
+	}
+	for group, optimizer := range map[string]bool{checkpoints.ModelGroup: false, checkpoints.OptimizerGroup: true} {
+		file, err := open.Group(group)
+		if err != nil {
+			return 0, nil, err
+		}
+		values := map[string]*tensors.Tensor{}
+		for _, name := range file.Names() {
+			if values[name], err = file.Tensor(name); err != nil {
+				return 0, nil, err
+			}
+		}
+		if err := r.Trainer.Restore(values, optimizer); err != nil {
+			return 0, nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return step, state.Losses, nil
+}
+
+// difference names the first field in which two JSON objects differ, "" if none does.
+func difference(a, b []byte) string {
+	var x, y map[string]any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return "unreadable"
+	}
+	keys := map[string]bool{}
+	for k := range x {
+		keys[k] = true
+	}
+	for k := range y {
+		keys[k] = true
+	}
+	var differing []string
+	for k := range keys {
+		p, _ := json.Marshal(x[k])
+		q, _ := json.Marshal(y[k])
+		if string(p) != string(q) {
+			differing = append(differing, fmt.Sprintf("%s: %s, now %s", k, p, q))
+		}
+	}
+	slices.Sort(differing)
+	if len(differing) == 0 {
+		return ""
+	}
+	return differing[0]
+}
+
+func (r *Run) save(step int, config []byte, losses []float64, log *runlog.Log) error {
+	groups := map[string][]checkpoints.Named{}
+	for group, optimizer := range map[string]bool{checkpoints.ModelGroup: false, checkpoints.OptimizerGroup: true} {
+		values, err := r.Trainer.Trained(optimizer)
+		if err != nil {
+			return err
+		}
+		for name, value := range values {
+			groups[group] = append(groups[group], checkpoints.Named{Name: name, Tensor: value})
+		}
+	}
+	if err := log.Sync(); err != nil {
+		return err
+	}
+	dir := filepath.Join(r.Dir, "checkpoints")
+	if _, err := checkpoints.SaveStep(dir, step, groups, runState{Config: config, Losses: losses}); err != nil {
+		return err
+	}
+	return checkpoints.Prune(dir, orDefault(r.Keep, 2))
+}
+
+// prefetcher prepares the next step's micro-batches while a step runs.
+type prefetcher struct {
+	ready chan prefetched
+	quit  chan struct{}
+}
+
+type prefetched struct {
+	batches [][]*tensors.Tensor
+	err     error
+}
+
+func (r *Run) prefetch(start int) *prefetcher {
+	p := &prefetcher{ready: make(chan prefetched, 1), quit: make(chan struct{})}
+	go func() {
+		for step := start; step < r.Steps; step++ {
+			var out prefetched
+			for i := range r.Trainer.accum {
+				batch, err := r.Data(step*r.Trainer.accum + i)
+				if err != nil {
+					out.err = err
+					break
+				}
+				out.batches = append(out.batches, batch)
+			}
+			select {
+			case p.ready <- out:
+			case <-p.quit:
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *prefetcher) next() ([][]*tensors.Tensor, error) {
+	out := <-p.ready
+	return out.batches, out.err
+}
+
+func (p *prefetcher) stop() { close(p.quit) }
+
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
