@@ -112,6 +112,9 @@ func (e emoji) captions(k keywords) []string {
 	captions := []string{name}
 	for _, short := range e.ShortNames {
 		other := strings.NewReplacer("_", " ", "-", " ").Replace(strings.ToLower(short))
+		if strings.HasPrefix(other, "flag ") { // "flag ne": a country's code says nothing
+			break
+		}
 		if len(other) > 3 && !strings.Contains(name, other) && !strings.ContainsAny(other, "0123456789+") {
 			captions = append(captions, "a drawing of "+other)
 			break

@@ -52,6 +52,11 @@ for path in sorted(OUT.iterdir()):
         img = Image.open(path).convert("RGB")
         decoded[path.name] = {"width": img.width, "height": img.height, "rgb": b64(img)}
 
+white = {}
+for name in ("alpha.png", "rgb.png"):
+    img = Image.open(OUT / name).convert("RGBA")
+    white[name] = {"rgb": b64(Image.alpha_composite(Image.new("RGBA", img.size, "white"), img).convert("RGB"))}
+
 resized = []
 filters = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}
 for name, size in (
@@ -62,5 +67,5 @@ for name, size in (
         img = Image.open(OUT / name).convert("RGB").resize(size, kind)
         resized.append({"file": name, "filter": label, "width": size[0], "height": size[1], "rgb": b64(img)})
 
-golden = {"made_by": f"scripts/golden_image.py with Pillow {PIL.__version__}", "decoded": decoded, "resized": resized}
+golden = {"made_by": f"scripts/golden_image.py with Pillow {PIL.__version__}", "decoded": decoded, "white": white, "resized": resized}
 (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")

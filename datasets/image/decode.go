@@ -33,9 +33,9 @@ type RGB struct {
 	Width, Height int
 }
 
-// Decode reads a JPEG, PNG, GIF (first frame), WebP or BMP and drops alpha as
-// Pillow's convert("RGB") does. Sizes are checked before pixels are allocated.
-func Decode(data []byte) (RGB, error) {
+// Decode reads a JPEG, PNG, GIF (first frame), WebP or BMP. Sizes are checked
+// before pixels are allocated.
+func Decode(data []byte, alpha Alpha) (RGB, error) {
 	config, format, err := stdimage.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		if errors.Is(err, stdimage.ErrFormat) {
@@ -55,11 +55,11 @@ func Decode(data []byte) (RGB, error) {
 	if b := img.Bounds(); b.Dx() <= 0 || b.Dy() <= 0 {
 		return RGB{}, fmt.Errorf("%s picture without pixels", format)
 	}
-	return toRGB(img, format), nil
+	return toRGB(img, format, alpha), nil
 }
 
 // Open reads and decodes a picture file; its errors name the file.
-func Open(path string) (RGB, error) {
+func Open(path string, alpha Alpha) (RGB, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +77,7 @@ func Open(path string) (RGB, error) {
 	if err != nil {
 		return RGB{}, err
 	}
-	rgb, err := Decode(data)
+	rgb, err := Decode(data, alpha)
 	if err != nil {
 		return RGB{}, fmt.Errorf("%s: %w", path, err)
 	}

@@ -58,15 +58,15 @@ func TestOpenNamesFileAndFault(t *testing.T) {
 		if err := os.WriteFile(path, tc.data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(path)
+		_, err := Open(path, AlphaDrop)
 		if err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, want the path and %q", tc.name, err, tc.want)
 		}
 	}
-	if _, err := Open(filepath.Join(dir, "none.png")); err == nil || err.Error() != "picture path does not exist: "+filepath.Join(dir, "none.png") {
+	if _, err := Open(filepath.Join(dir, "none.png"), AlphaDrop); err == nil || err.Error() != "picture path does not exist: "+filepath.Join(dir, "none.png") {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "not a file") {
+	if _, err := Open(dir, AlphaDrop); err == nil || !strings.Contains(err.Error(), "not a file") {
 		t.Errorf("a folder: %v", err)
 	}
 }
@@ -84,7 +84,7 @@ func TestDecodeKeepsColour(t *testing.T) {
 		{"16-bit grey", at(grey, func() { grey.SetGray16(0, 0, color.Gray16{Y: 0x7fff}) }), [3]byte{0x7f, 0x7f, 0x7f}},
 		{"under alpha 0", at(clear, func() { clear.SetNRGBA(0, 0, color.NRGBA{R: 10, G: 200, B: 30}) }), [3]byte{10, 200, 30}},
 	} {
-		got, err := Decode(tc.data)
+		got, err := Decode(tc.data, AlphaDrop)
 		if err != nil || [3]byte(got.Pix) != tc.want {
 			t.Errorf("%s: %v, error %v, want %v", tc.name, got.Pix, err, tc.want)
 		}
@@ -115,7 +115,7 @@ func TestProcessor(t *testing.T) {
 		}
 	}
 	// The crop is the middle of the picture with its shorter side at Size.
-	img, err := Open("testdata/rgb.png") // 37 x 29
+	img, err := Open("testdata/rgb.png", AlphaDrop) // 37 x 29
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func FuzzDecode(f *testing.F) {
 		if err == nil && config.Width*config.Height > 1<<20 {
 			return // legal, and too slow for a fuzzer
 		}
-		img, err := Decode(data)
+		img, err := Decode(data, AlphaWhite)
 		if err == nil && (img.Width < 1 || img.Height < 1 || len(img.Pix) != img.Width*img.Height*3) {
 			t.Errorf("%dx%d with %d bytes", img.Width, img.Height, len(img.Pix))
 		}
@@ -169,7 +169,7 @@ func BenchmarkLoadPhoto(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := Decode(data); err != nil {
+		if _, err := Decode(data, AlphaDrop); err != nil {
 			b.Fatal(err)
 		}
 	}

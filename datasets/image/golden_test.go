@@ -13,6 +13,7 @@ type golden struct {
 		Width, Height int
 		RGB           []byte
 	}
+	White   map[string]struct{ RGB []byte } // laid on white
 	Resized []struct {
 		File, Filter  string
 		Width, Height int
@@ -43,7 +44,7 @@ func TestDecodeEqualsPillow(t *testing.T) {
 		"cmyk.jpg": 3, "grey.jpg": 1, "photo420.jpg": 3, "photo422.jpg": 3, "photo444.jpg": 3, "progressive.jpg": 3,
 	}
 	for name, want := range readGolden(t).Decoded {
-		got, err := Open(filepath.Join("testdata", name))
+		got, err := Open(filepath.Join("testdata", name), AlphaDrop)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -61,10 +62,26 @@ func TestDecodeEqualsPillow(t *testing.T) {
 	}
 }
 
+func TestAlphaOnWhiteEqualsPillow(t *testing.T) {
+	white := readGolden(t).White
+	if len(white) == 0 {
+		t.Fatal("no golden picture on white")
+	}
+	for name, want := range white {
+		got, err := Open(filepath.Join("testdata", name), AlphaWhite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if worst := worstDifference(got.Pix, want.RGB); worst != 0 {
+			t.Errorf("%s: differs by up to %d levels", name, worst)
+		}
+	}
+}
+
 func TestResizeEqualsPillow(t *testing.T) {
 	filters := map[string]Filter{"bicubic": Bicubic, "bilinear": Bilinear}
 	for _, want := range readGolden(t).Resized {
-		img, err := Open(filepath.Join("testdata", want.File))
+		img, err := Open(filepath.Join("testdata", want.File), AlphaDrop)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ type Processor struct {
 	Size   int    // pixels
 	Crop   int    // pixels; 0: no crop
 	Filter Filter // zero value: Bicubic
+	Alpha  Alpha  // zero value: AlphaDrop
 }
 
 // Side is the side of the result in pixels.
@@ -43,7 +44,7 @@ func (p Processor) Load(path string) ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	img, err := Open(path)
+	img, err := Open(path, p.Alpha)
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,23 @@ import (
 	"image/color"
 )
 
-// toRGB brings any decoded picture to packed RGB. Alpha is dropped, not
-// composited: the colour stored under a transparent pixel is what Pillow's
-// convert("RGB") keeps, and what BLIP was trained on.
-func toRGB(img stdimage.Image, format string) RGB {
+// Alpha says what becomes of transparency.
+type Alpha int
+
+const (
+	// AlphaDrop keeps the colour stored under a transparent pixel, often
+	// black, as Pillow's convert("RGB") does: what BLIP was trained on.
+	AlphaDrop Alpha = iota
+	// AlphaWhite lays the picture on white, as later processors do.
+	AlphaWhite
+)
+
+// toRGB brings any decoded picture to packed RGB.
+func toRGB(img stdimage.Image, format string, alpha Alpha) RGB {
+	opaque, ok := img.(interface{ Opaque() bool })
+	if alpha == AlphaWhite && !(ok && opaque.Opaque()) {
+		return onWhite(img, toRGB(img, format, AlphaDrop))
+	}
 	rule := jpegRule
 	if format == "webp" {
 		rule = webpRule
@@ -27,6 +40,24 @@ func toRGB(img stdimage.Image, format string) RGB {
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
 			out.Pix[i], out.Pix[i+1], out.Pix[i+2] = at(x, y)
+			i += 3
+		}
+	}
+	return out
+}
+
+// onWhite blends the straight colours in out with white by the alpha of img,
+// in Pillow's fixed point (alpha_composite).
+func onWhite(img stdimage.Image, out RGB) RGB {
+	bounds := img.Bounds()
+	i := 0
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			a := int(straight(img.At(x, y)).A)
+			for c := range 3 {
+				sum := (int(out.Pix[i+c])*a + 255*(255-a) + 128) << 7
+				out.Pix[i+c] = byte((sum>>8 + sum) >> 15)
+			}
 			i += 3
 		}
 	}
