@@ -25,6 +25,7 @@ var mayImport = map[string]string{
 	"train/objective": "models train/objective", // models, not the loop
 	"eval":            "eval",                   // strings and numbers: cmd brings them
 	"internal":        "internal",
+	"internal/golden": "checkpoints", // helpers of tests
 	"cmd":             "models datasets checkpoints train eval cmd",
 }
 
