@@ -227,8 +227,10 @@ type encoder struct {
 	img    *stdimage.NRGBA
 }
 
+// newEncoder stores pixels as they are: compression takes most of the time of
+// a corpus and, as noise does not compress, saves no block of the disk.
 func newEncoder() *encoder {
-	return &encoder{png: png.Encoder{CompressionLevel: png.BestSpeed, BufferPool: new(onePool)}}
+	return &encoder{png: png.Encoder{CompressionLevel: png.NoCompression, BufferPool: new(onePool)}}
 }
 
 func (e *encoder) write(path string, pixels []byte, size int) error {
