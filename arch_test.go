@@ -21,12 +21,15 @@ var mayImport = map[string]string{
 	"models/nn":       "",
 	"datasets":        "datasets",
 	"checkpoints":     "checkpoints", // tensors, not models
+	"infer":           "models datasets checkpoints infer",
 	"train":           "models datasets checkpoints train",
 	"train/objective": "models train/objective", // models, not the loop
-	"eval":            "eval",                   // strings and numbers: cmd brings them
+	"train/recipes":   "models datasets checkpoints train infer",
+	"train/runlog":    "",
+	"eval":            "eval", // strings and numbers: cmd brings them
+	"eval/report":     "eval train/runlog",
 	"internal":        "internal",
-	"internal/golden": "checkpoints", // helpers of tests
-	"cmd":             "models datasets checkpoints train eval cmd",
+	"cmd":             "models datasets checkpoints infer train eval cmd",
 }
 
 // TestArchitecture reads the sources itself: a test that ran "go list" would be

@@ -12,6 +12,7 @@
 //	  text/         strings -> token ids
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run
+//	infer/        a model folder on pictures: features, scores, captions, answers
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run
