@@ -22,6 +22,9 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newSetupCommand(),
 		newDoctorCommand(),
+		newDataCommand(),
+		newQuickstartCommand(),
+		newDataCommand(),
 		newScoreCommand(),
 	}
 }
