@@ -1,10 +1,10 @@
 package golden
 
 import (
-	"strings"
 	"sync"
 	"testing"
 
+	"goblip/checkpoints"
 	"goblip/internal/pjrt"
 
 	"github.com/gomlx/compute"
@@ -43,19 +43,17 @@ func Store(t testing.TB, weights map[string]*tensors.Tensor) *model.Store {
 	t.Helper()
 	store := model.NewStore()
 	for name, value := range weights {
-		if _, err := store.CreateVariable(path(name), value); err != nil {
+		if _, err := store.CreateVariable(checkpoints.VariablePath(name), value); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return store
 }
 
-func path(name string) string { return "/model/" + strings.ReplaceAll(name, ".", "/") }
-
 // Variable is the variable of a tensor name.
 func Variable(t testing.TB, store *model.Store, name string) *model.Variable {
 	t.Helper()
-	v := store.GetVariable(path(name))
+	v := store.GetVariable(checkpoints.VariablePath(name))
 	if v == nil {
 		t.Fatalf("no variable for tensor %s", name)
 	}

@@ -19,12 +19,12 @@ type Init int
 const (
 	InitZeros       Init = iota // biases, LayerNorm's bias
 	InitOnes                    // LayerNorm's weight
-	InitNormal                  // N(0, 0.02): BERT, ViT, OPT, query tokens
+	InitNormal                  // N(0, initializer_range): BERT, ViT, OPT, query tokens
 	InitTemperature             // the contrastive temperature of BLIP, 0.07
 	InitLogitScale              // CLIP's logit_scale, ln(1/0.07)
 )
 
-// InitializerRange is the standard deviation of Normal, config.json's "initializer_range".
+// InitializerRange is BERT's standard deviation of Normal, config.json's "initializer_range".
 const InitializerRange = 0.02
 
 func initKey(path string) string {
@@ -62,8 +62,11 @@ func Declare(backend compute.Backend, store *model.Store, fn func(scope *model.S
 
 // Initialize gives every variable under the root path that has no value yet its initial one.
 // Values depend on seed and the variable's path alone: not on the backend, the number of devices
-// or the order of creation.
-func Initialize(store *model.Store, seed uint64) error {
+// or the order of creation. initializerRange is the standard deviation of Normal; 0: InitializerRange.
+func Initialize(store *model.Store, seed uint64, initializerRange float64) error {
+	if initializerRange == 0 {
+		initializerRange = InitializerRange
+	}
 	for v := range store.IterVariables() {
 		if v.HasValue() {
 			continue
@@ -83,7 +86,7 @@ func Initialize(store *model.Store, seed uint64) error {
 			h.Write([]byte(v.Path()))
 			rng := rand.New(rand.NewPCG(seed, h.Sum64()))
 			for i := range values {
-				values[i] = float32(rng.NormFloat64() * InitializerRange)
+				values[i] = float32(rng.NormFloat64() * initializerRange)
 			}
 		case InitTemperature:
 			values[0] = 0.07
