@@ -29,6 +29,7 @@ var mayImport = map[string]string{
 	"eval":            "eval", // strings and numbers: cmd brings them
 	"eval/report":     "eval train/runlog",
 	"internal":        "internal",
+	"internal/golden": "checkpoints", // reference data of parity tests
 	"cmd":             "models datasets checkpoints infer train eval cmd",
 }
 
