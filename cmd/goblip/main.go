@@ -23,8 +23,6 @@ func commands() []*cobra.Command {
 		newSetupCommand(),
 		newDoctorCommand(),
 		newDataCommand(),
-		newQuickstartCommand(),
-		newDataCommand(),
 		newScoreCommand(),
 	}
 }
