@@ -49,6 +49,8 @@ type Settings struct {
 	Devices    int                    // data-parallel devices, 1 or more
 	Accumulate int                    // micro-batches a step, 1 or more
 	Trainable  func(name string) bool // by tensor name; nil: everything
+
+	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
 
 // NewTrainer declares the objective's variables for inputs of the given shapes and prepares the
@@ -69,7 +71,7 @@ func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objec
 	if err != nil {
 		return nil, err
 	}
-	if err := nn.Initialize(store, set.Seed); err != nil {
+	if err := nn.Initialize(store, set.Seed, set.InitializerRange); err != nil {
 		return nil, err
 	}
 	for _, v := range used {

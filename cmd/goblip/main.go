@@ -22,7 +22,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newSetupCommand(),
 		newDoctorCommand(),
-		newDataCommand(),
+		newQuickstartCommand(),
 		newScoreCommand(),
 	}
 }

@@ -147,3 +147,17 @@ func wordsOf(text string) []string {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '{' && r != '}' && r != '-'
 	})
 }
+
+// Words are what the caption says of each attribute, in the order of Attributes; "" where it says nothing.
+func (m Mentioned) Words() []string {
+	count := ""
+	if m.Group.Count > 0 && m.Group.Count < len(counts) {
+		count = counts[m.Group.Count]
+	}
+	return []string{m.Main.Colour, m.Main.Shape, m.Main.Texture, m.Group.Colour, m.Group.Shape, count, m.Relation}
+}
+
+// Words are the scene's attributes in the order of Attributes.
+func (s Scene) Words() []string {
+	return Mentioned{Main: s.Main, Group: s.Group, Relation: s.Relation}.Words()
+}

@@ -43,6 +43,7 @@ type Common struct {
 	Beta1         float64 `json:"beta1" help:"AdamW"`
 	Beta2         float64 `json:"beta2" help:"AdamW"`
 	ClipNorm      float64 `json:"clip_norm" help:"global gradient norm; 0: no clipping, as in LAVIS"`
+	InitRange     float64 `json:"initializer_range" help:"standard deviation of new weights"`
 	MaxTextLength int     `json:"max_text_length" help:"tokens; longer captions are cut"`
 }
 
@@ -68,6 +69,8 @@ func (c *Common) Validate() error {
 		return fmt.Errorf("schedule %q is not step or epoch", c.Schedule)
 	case c.Beta1 < 0 || c.Beta1 >= 1 || c.Beta2 < 0 || c.Beta2 >= 1:
 		return fmt.Errorf("beta1 and beta2 must lie in [0, 1)")
+	case c.InitRange <= 0:
+		return fmt.Errorf("initializer_range must be positive")
 	case c.MaxTextLength < 4:
 		return fmt.Errorf("max_text_length must be 4 or more")
 	}
@@ -115,6 +118,7 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 	adam.Decays = r.decays
 	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, train.Settings{
 		AdamW: adam, Seed: r.common.Seed, Devices: o.Devices, Accumulate: r.common.Accumulate, Trainable: r.trainable,
+		InitializerRange: r.common.InitRange,
 	}, r.inputs)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", r.name, err)

@@ -1,0 +1,77 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"goblip/internal/golden"
+	"goblip/internal/pjrt"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+const (
+	devicesWorker = "GOBLIP_TEST_DEVICES" // set in the process that trains
+	devicesMark   = "losses: "            // in front of what it found
+)
+
+// TestDevicesAgree trains stage 1 on 1, 2 and 4 devices, dropout and sampled negatives included:
+// the losses must be the same. XLA's CPU devices need more threads than a small machine has, so
+// this happens in a process of its own.
+func TestDevicesAgree(t *testing.T) {
+	if os.Getenv(devicesWorker) != "" {
+		trainOnDevices(t)
+		return
+	}
+	if _, info, err := pjrt.Open(); err != nil {
+		t.Fatal(err)
+	} else if info.Devices < 4 {
+		t.Skipf("the %s backend has %d device(s), this test needs 4", info.Kind, info.Devices)
+	}
+	worker := exec.Command(os.Args[0], "-test.run=^TestDevicesAgree$", "-test.v")
+	worker.Env = append(os.Environ(), devicesWorker+"=1", "NPROC=16")
+	output, err := worker.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	_, found, ok := bytes.Cut(output, []byte(devicesMark))
+	if !ok {
+		t.Fatalf("the worker said nothing of losses:\n%s", output)
+	}
+	var losses map[string][]float32
+	if err := json.NewDecoder(bytes.NewReader(found)).Decode(&losses); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, n := range []string{"2", "4"} {
+		golden.Near(t, n+" devices", tensors.FromValue(losses[n]), tensors.FromValue(losses["1"]), 1e-5, 1e-5)
+	}
+	if len(losses["1"]) != 16 {
+		t.Errorf("%d numbers, want 4 steps of 4", len(losses["1"]))
+	}
+}
+
+func trainOnDevices(t *testing.T) {
+	losses := map[string][]float32{}
+	for _, devices := range []int{1, 2, 4} {
+		obj, batch := tinyStage1(8)
+		trainer := newTrainer(t, golden.Backend(t), model.NewStore(), obj, Settings{AdamW: testAdam, Seed: 9, Devices: devices}, batch(0))
+		key := fmt.Sprint(devices)
+		for n := range 4 {
+			result := step(t, trainer, n, batch(uint64(n)))
+			for _, v := range append(result.Terms, result.GradNorm) {
+				losses[key] = append(losses[key], float32(v))
+			}
+		}
+	}
+	var line strings.Builder
+	if err := json.NewEncoder(&line).Encode(losses); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Print(devicesMark, line.String())
+}
