@@ -188,3 +188,14 @@ func stage1Only(name string) bool {
 // IsPretraining names the tensors of stage 1 that transformers' class does not have: ITG's head and
 // the temperature. They lie in a file of their own beside the model's.
 func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }
+
+// ImageSize is the side in pixels that a folder's image tower wants.
+func ImageSize(dir string) (int, error) {
+	folder, err := checkpoints.OpenFolder(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer folder.Close()
+	cfg, _, err := visionOf(folder)
+	return cfg.ImageSize, err
+}

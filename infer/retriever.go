@@ -89,11 +89,12 @@ func (r *Retriever) compile() (err error) {
 	}); err != nil {
 		return err
 	}
-	r.pair, err = model.NewExec(r.backend, r.store, func(root *model.Scope, states, ids, mask *Node) *Node {
+	r.pair, err = model.NewExec(r.backend, r.store, func(root *model.Scope, states, ids, mask *Node) []*Node {
 		scope := root.At("model")
 		im := blip2.EncodeImages(scope, cfg, states)
 		logits := blip2.Match(scope, cfg, im.Queries, im.KV, ids, mask)
-		return Squeeze(Slice(logits, AxisRange(), AxisElem(1)), 1)
+		match := func(x *Node) *Node { return Squeeze(Slice(x, AxisRange(), AxisElem(1)), 1) }
+		return []*Node{match(logits), match(Softmax(logits, -1))}
 	})
 	return err
 }
@@ -164,24 +165,41 @@ func (r *Retriever) Similarities(imageFeatures, textFeatures []float32) ([][]flo
 // Pair is one picture with one text, by number.
 type Pair struct{ Image, Text int }
 
-// Match gives the matching logit (index 1 of itm_head, the mean over queries) of each pair.
+// Match gives the matching logit (index 1 of itm_head, the mean over queries) of each pair, which
+// re-ranking adds to the contrastive score.
 func (r *Retriever) Match(f *Features, texts []string, pairs []Pair, progress func(done, total int)) ([]float32, error) {
-	var out []float32
+	logits, _, err := r.match(f, texts, pairs, progress)
+	return logits, err
+}
+
+func (r *Retriever) match(f *Features, texts []string, pairs []Pair, progress func(done, total int)) (logits, probabilities []float32, err error) {
 	rows := r.encode(texts)
 	length := textLength(rows)
-	err := batches(len(pairs), func(picked []int, n int) error {
+	err = batches(len(pairs), func(picked []int, n int) error {
 		images, of := make([]int, len(picked)), make([]int, len(picked))
 		for i, k := range picked {
 			images[i], of[i] = pairs[k].Image, pairs[k].Text
 		}
 		ids, mask := r.padded(rows, of, length)
-		err := appendRows(&out, n)(r.pair.Call1(f.Batch(images), ids, mask))
-		if progress != nil {
-			progress(len(out), len(pairs))
+		out, err := r.pair.Call(f.Batch(images), ids, mask)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := appendRows(&logits, n)(out[0], nil); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(len(logits), len(pairs))
+		}
+		return appendRows(&probabilities, n)(out[1], nil)
 	})
-	return out, err
+	return logits, probabilities, err
+}
+
+// MatchProbabilities are the probabilities that pairs match, by itm_head's two logits.
+func (r *Retriever) MatchProbabilities(f *Features, texts []string, pairs []Pair) ([]float32, error) {
+	_, probabilities, err := r.match(f, texts, pairs, nil)
+	return probabilities, err
 }
 
 func (r *Retriever) encode(texts []string) [][]int32 {

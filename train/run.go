@@ -41,8 +41,10 @@ type Run struct {
 	// Data gives micro-batch number i, a function of i alone.
 	Data func(i int) ([]*tensors.Tensor, error)
 
-	// Evaluate, if set, runs every EvalEvery steps and after the last.
-	Evaluate func() ([]runlog.Term, error)
+	// HeldOut gives batch number i of HeldBatches held-out ones; their terms are logged every
+	// EvalEvery steps and after the last.
+	HeldOut     func(i int) ([]*tensors.Tensor, error)
+	HeldBatches int
 
 	LogEvery, EvalEvery, CheckpointEvery int // steps; 0: never (LogEvery 0: 10)
 	Keep                                 int // checkpoints kept; 0: 2
@@ -112,20 +114,14 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		if done == start+1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
 			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
 				StepSeconds: time.Since(t0).Seconds(), DataWaitSeconds: wait.Seconds()}
-			for i, t := range r.Terms {
-				line.Terms = append(line.Terms, runlog.Term{Name: t.Name, Value: losses[i], Floor: t.Floor, FloorName: t.Label})
-			}
+			line.Terms = r.logTerms(losses)
 			if err := log.Step(line); err != nil {
 				return summary, err
 			}
 		}
-		if r.Evaluate != nil && ((r.EvalEvery > 0 && done%r.EvalEvery == 0) || done == r.Steps) {
-			terms, err := r.Evaluate()
-			if err != nil {
+		if r.HeldBatches > 0 && ((r.EvalEvery > 0 && done%r.EvalEvery == 0) || done == r.Steps) {
+			if err := r.evaluate(done, log); err != nil {
 				return summary, fmt.Errorf("%s: evaluation at step %d: %w", r.Name, done, err)
-			}
-			if err := log.Step(runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, Terms: terms, Split: "eval"}); err != nil {
-				return summary, err
 			}
 		}
 		if done < r.Steps && r.CheckpointEvery > 0 && done%r.CheckpointEvery == 0 || done == r.Steps {
@@ -145,6 +141,22 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		}
 	}
 	return summary, nil
+}
+
+func (r *Run) logTerms(values []float64) []runlog.Term {
+	var out []runlog.Term
+	for i, t := range r.Terms {
+		out = append(out, runlog.Term{Name: t.Name, Value: values[i], Floor: t.Floor, FloorName: t.Label})
+	}
+	return out
+}
+
+func (r *Run) evaluate(step int, log *runlog.Log) error {
+	values, err := r.Trainer.Evaluate(r.HeldBatches, r.HeldOut)
+	if err != nil {
+		return err
+	}
+	return log.Step(runlog.Step{Step: step, Samples: step * r.Batch * r.Trainer.accum, Terms: r.logTerms(values), Split: "eval"})
 }
 
 // begin prepares the folder and, when resuming, the weights; it returns the step to go on from.

@@ -40,6 +40,7 @@ type Trainer struct {
 	mesh                *distributed.DeviceMesh
 	sharded, replicated *distributed.ShardingSpec
 	collect, update     *model.Exec
+	measure             *model.Exec
 }
 
 // Settings of a Trainer.
@@ -101,6 +102,9 @@ func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objec
 	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
 		return nil, err
 	}
+	if t.measure, err = model.NewExec(backend, store, t.evaluation); err != nil {
+		return nil, err
+	}
 	return t, t.distribute(set.Devices, len(inputs))
 }
 
@@ -121,7 +125,7 @@ func (t *Trainer) distribute(n, inputs int) error {
 	for range inputs {
 		specs = append(specs, t.sharded)
 	}
-	for _, e := range []*model.Exec{t.update, t.collect} {
+	for _, e := range []*model.Exec{t.update, t.collect, t.measure} {
 		e.AutoSharding(t.mesh).WithInputShardingSpecs(specs...)
 	}
 	return nil
@@ -165,6 +169,34 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		}
 		return append(losses, norm)
 	}
+}
+
+// evaluation builds the terms of one batch without dropout and without a gradient; inputs as step's.
+func (t *Trainer) evaluation(scope *model.Scope, in []*Node) []*Node {
+	nn.Evaluate(in[0])
+	unused := Mul(ReduceAllSum(in[1]), ScalarZero(in[1].Graph(), dtypes.Float32))
+	losses := t.objective.Build(scope.At("model"), in[2:])
+	losses[0] = Add(losses[0], unused)
+	return losses
+}
+
+// Evaluate averages the terms over batches without changing anything.
+func (t *Trainer) Evaluate(batches int, data func(i int) ([]*tensors.Tensor, error)) ([]float64, error) {
+	sums := make([]float64, len(t.objective.Terms))
+	for i := range batches {
+		batch, err := data(i)
+		if err != nil {
+			return nil, err
+		}
+		outputs, err := t.call(t.measure, append([]*tensors.Tensor{nn.StepRNG(t.seed, -1-i), tensors.FromValue([]float32{0, 0, 0})}, batch...))
+		if err != nil {
+			return nil, err
+		}
+		for j := range sums {
+			sums[j] += float64(tensors.ToScalar[float32](outputs[j])) / float64(batches)
+		}
+	}
+	return sums, nil
 }
 
 // StepResult is what one optimizer step reports.
@@ -306,6 +338,7 @@ func (t *Trainer) Groups() (decayed, plain []string) {
 func (t *Trainer) Finalize() {
 	t.update.Finalize()
 	t.collect.Finalize()
+	t.measure.Finalize()
 }
 
 // Release drops the optimizer's state and leaves the trained weights in the store as single values,

@@ -41,7 +41,7 @@ func tinyStage1(batch int) (objective.Objective, func(seed uint64) []*tensors.Te
 	cfg := blip2.Default()
 	cfg.NumQueryTokens, cfg.ImageTextHiddenSize, cfg.Vision.HiddenSize = 3, 8, 12
 	q := &cfg.QFormer
-	q.VocabSize, q.HiddenSize, q.NumHiddenLayers, q.NumAttentionHeads, q.IntermediateSize = 40, 16, 2, 2, 24
+	q.VocabSize, q.HiddenSize, q.NumHiddenLayers, q.NumAttentionHeads, q.IntermediateSize = 40, 16, 1, 2, 24
 	q.MaxPositionEmbeddings, q.EncoderHiddenSize = 8, 12
 	stage1 := objective.Stage1{Config: &cfg, DecoderID: 39, Smoothing: 0.1}
 	return stage1.Objective(batch), func(seed uint64) []*tensors.Tensor {

@@ -23,6 +23,11 @@ func commands() []*cobra.Command {
 		newSetupCommand(),
 		newDoctorCommand(),
 		newQuickstartCommand(),
+		newTrainCommand(),
+		newCaptionCommand(),
+		newAskCommand(),
+		newMatchCommand(),
+		newEmbedCommand(),
 		newScoreCommand(),
 	}
 }

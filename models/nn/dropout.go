@@ -6,31 +6,35 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// rngKey is where a graph keeps its random stream.
-type rngKey struct{}
+// streamKey is where a graph keeps its random stream.
+type streamKey struct{}
+
+type stream struct {
+	state    *Node
+	training bool
+}
 
 // Train makes the graph a training graph: Dropout drops, and Uniform draws from the stream that
 // starts at state (see graph.RNGStateShape). Without it Dropout passes its input through.
 // The stream is an input of the graph, so a step's randomness depends on its number alone and a
 // resumed run draws what the uninterrupted one would have drawn.
-func Train(state *Node) {
-	state.Graph().AttachState(rngKey{}, &state)
-}
+func Train(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, true}) }
 
-// Training says whether Train was called for the graph.
-func Training(g *Graph) bool { return g.State(rngKey{}) != nil }
+// Evaluate gives the graph a random stream (ITM's negatives need one) without dropout.
+func Evaluate(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, false}) }
 
-// Uniform draws float32 numbers in [0, 1); it needs a training graph.
+// Uniform draws float32 numbers in [0, 1); the graph needs a stream.
 func Uniform(g *Graph, dims ...int) *Node {
-	state := g.State(rngKey{}).(**Node)
-	next, values := RandomUniform(*state, shapes.Make(dtypes.Float32, dims...))
-	*state = next
+	s := g.State(streamKey{}).(*stream)
+	next, values := RandomUniform(s.state, shapes.Make(dtypes.Float32, dims...))
+	s.state = next
 	return values
 }
 
 // Dropout zeroes elements with the given probability and scales the rest up, in training graphs.
 func Dropout(x *Node, rate float64) *Node {
-	if rate <= 0 || !Training(x.Graph()) {
+	s, _ := x.Graph().State(streamKey{}).(*stream)
+	if rate <= 0 || s == nil || !s.training {
 		return x
 	}
 	keep := GreaterOrEqual(Uniform(x.Graph(), x.Shape().Dimensions...), ConstAsDType(x.Graph(), dtypes.Float32, rate))

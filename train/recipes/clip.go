@@ -79,27 +79,35 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	if err != nil {
 		return none, fmt.Errorf("clip: %w", err)
 	}
-	captions, longest, err := encodeCaptions(p.Set, words, s.MaxTextLength)
-	if err != nil {
-		return none, err
-	}
 	sep, _ := words.ID(text.SepToken)
 	cfg, err := s.config(words.VocabSize(), int(sep))
 	if err != nil {
 		return none, fmt.Errorf("clip: %w", err)
 	}
-	length := min(roundUp(longest, 4), s.MaxTextLength)
-	visits := newOrder(s.Seed, p.Len(), s.Batch)
+	length, err := captionLength(p.Set, words, s.MaxTextLength)
+	if err != nil {
+		return none, err
+	}
 	store := model.NewStore()
 	r := &recipe{
 		name: "clip", backend: backend, store: store, objective: objective.CLIP(cfg, infer.Mean(), infer.Std()), common: &s.Common, settings: s,
 		decays: train.DecaysMatrices, records: p.Len(),
 		inputs: []shapes.Shape{shapeUint8(s.Batch, s.ImageSize, s.ImageSize, 3), shapeInt32(s.Batch, length)},
-		data: func(i int) ([]*tensors.Tensor, error) {
+	}
+	batches := func(p *infer.Pictures) (batchFunc, error) {
+		captions, _, err := encodeCaptions(p.Set, words, length)
+		if err != nil {
+			return nil, err
+		}
+		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			ids, _ := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)
 			return []*tensors.Tensor{p.Batch(rows), ids}, nil
-		},
+		}, nil
+	}
+	if err := r.feed(batches, p, o); err != nil {
+		return none, err
 	}
 	summary, err := r.run(ctx, o)
 	if err != nil {

@@ -5,6 +5,7 @@
 //	recipes.go   what runs share
 //	settings.go  settings by name
 //	batches.go   order of the data, token ids, batches
+//	frozen.go    the frozen image encoder's states
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
@@ -17,6 +18,8 @@ import (
 	"path/filepath"
 
 	"goblip/checkpoints"
+	"goblip/datasets"
+	"goblip/infer"
 	"goblip/train"
 	"goblip/train/objective"
 
@@ -56,6 +59,9 @@ type Options struct {
 	EvalEvery       int
 	Resume          bool
 	Quiet           bool
+
+	// HeldOut is what the losses are measured on every EvalEvery steps; nil: nothing.
+	HeldOut *infer.Pictures
 }
 
 // Validate says which setting makes no sense.
@@ -102,8 +108,16 @@ type recipe struct {
 	trainable func(name string) bool
 	inputs    []shapes.Shape
 	records   int
-	data      func(i int) ([]*tensors.Tensor, error)
+	data      batchFunc
+	held      batchFunc // of heldOut records
+	heldOut   int
 }
+
+// batchFunc makes micro-batch number i.
+type batchFunc func(i int) ([]*tensors.Tensor, error)
+
+// heldBatches is the most batches that one evaluation looks at.
+const heldBatches = 8
 
 // run trains and leaves the trained model in the store.
 func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
@@ -129,11 +143,37 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 		Schedule: r.common.schedule(r.records), Steps: r.common.Steps, Batch: r.common.Batch, Data: r.data,
 		LogEvery: o.LogEvery, EvalEvery: o.EvalEvery, CheckpointEvery: o.CheckpointEvery, Resume: o.Resume, Quiet: o.Quiet,
 	}
+	if r.held != nil {
+		if run.HeldOut, run.HeldBatches = r.held, min(r.heldOut/r.common.Batch, heldBatches); run.HeldBatches == 0 {
+			return none, fmt.Errorf("%s: %d held-out records are fewer than the batch of %d", r.name, r.heldOut, r.common.Batch)
+		}
+	}
 	summary, err := run.Do(ctx)
 	if err != nil {
 		return summary, err
 	}
 	return summary, trainer.Release()
+}
+
+// feed sets the run's data, and what it is evaluated on.
+func (r *recipe) feed(batches func(p *infer.Pictures) (batchFunc, error), p *infer.Pictures, o Options) (err error) {
+	if r.data, err = batches(p); err != nil {
+		return err
+	}
+	r.records = p.Len()
+	if o.HeldOut != nil {
+		r.heldOut = o.HeldOut.Len()
+		r.held, err = batches(o.HeldOut)
+	}
+	return err
+}
+
+// held is the held-out set, or an empty one.
+func held(o Options) *infer.Pictures {
+	if o.HeldOut == nil {
+		return &infer.Pictures{Set: &datasets.Set{}}
+	}
+	return o.HeldOut
 }
 
 // finalDir is where a run's model folder goes.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/shapes"
-	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -80,11 +79,10 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	if err != nil {
 		return none, fmt.Errorf("stage1: %w", err)
 	}
-	captions, longest, err := encodeCaptions(p.Set, words, s.MaxTextLength)
+	length, err := captionLength(p.Set, words, s.MaxTextLength)
 	if err != nil {
 		return none, err
 	}
-	length := min(roundUp(longest, 4), s.MaxTextLength)
 	cfg.NumQueryTokens, cfg.ImageTextHiddenSize = s.Queries, s.Projection
 	q := &cfg.QFormer
 	q.VocabSize, q.HiddenSize, q.NumHiddenLayers, q.NumAttentionHeads = words.VocabSize(), s.HiddenSize, s.Layers, s.Heads
@@ -96,55 +94,38 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	}
 	decoder, _ := words.ID(text.DecToken)
 	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG}
-	images, err := frozenImages(backend, store, &cfg, p, loss.Objective(s.Batch), s.Batch, o)
-	if err != nil {
-		return none, err
-	}
-	visits := newOrder(s.Seed, p.Len(), s.Batch)
+	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(s.Batch), max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
-		name: "stage1", backend: backend, store: store, objective: images.objective, common: &s.Common, settings: s,
-		trainable: freeze, records: p.Len(),
-		inputs: []shapes.Shape{images.shape, shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
-		data: func(i int) ([]*tensors.Tensor, error) {
+		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
+		trainable: freeze,
+		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
+	}
+	batches := func(p *infer.Pictures) (batchFunc, error) {
+		captions, _, err := encodeCaptions(p.Set, words, length)
+		if err != nil {
+			return nil, err
+		}
+		images, err := frozen.images(p)
+		if err != nil {
+			return nil, err
+		}
+		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			ids, mask := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)
 			numbers := make([]int32, len(rows))
 			for j, row := range rows {
 				numbers[j] = int32(row)
 			}
-			return []*tensors.Tensor{images.batch(rows), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
-		},
+			return []*tensors.Tensor{images(rows), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
+		}, nil
+	}
+	if err := r.feed(batches, p, o); err != nil {
+		return none, err
 	}
 	summary, err := r.run(ctx, o)
 	if err != nil {
 		return summary, err
 	}
 	return summary, writeModel(finalDir(o.Dir), store, &cfg, infer.IsPretraining, words.Save)
-}
-
-// images is how a run gets the frozen encoder's states: from memory, or encoded in each step.
-type images struct {
-	objective objective.Objective // whose first input is what batch gives
-	shape     shapes.Shape
-	batch     func(rows []int) *tensors.Tensor
-}
-
-// frozenImages encodes the data set once where its states fit into memory; else the step itself
-// runs the encoder, without gradient.
-func frozenImages(backend compute.Backend, store *model.Store, cfg *blip2.Config, p *infer.Pictures, obj objective.Objective, batch int, o Options) (images, error) {
-	v := &cfg.Vision
-	if infer.FitsInMemory(v, p.Len()) {
-		bar := progress("encoding pictures", p.Len(), o.Quiet)
-		features, err := infer.Encode(backend, store, v, p, bar.Update)
-		bar.Done()
-		if err != nil {
-			return images{}, err
-		}
-		return images{obj, shapeFloat32(batch, v.Tokens(), v.HiddenSize), features.Batch}, nil
-	}
-	build := obj.Build
-	obj.Build = func(scope *model.Scope, in []*Node) []*Node {
-		return build(scope, append([]*Node{infer.ImageStates(scope, v, in[0])}, in[1:]...))
-	}
-	return images{obj, shapeUint8(batch, p.Side, p.Side, 3), p.Batch}, nil
 }

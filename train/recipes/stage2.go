@@ -79,7 +79,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if err := completeStage2(cfg, words); err != nil {
 		return none, fmt.Errorf("%s: %w", llm, err)
 	}
-	captions, questions, longest, err := s.samples(p.Set, words)
+	_, _, longest, err := s.samples(p.Set, words)
 	if err != nil {
 		return none, err
 	}
@@ -87,17 +87,24 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if need := cfg.NumQueryTokens + length; need > cfg.Text.MaxPositionEmbeddings {
 		return none, fmt.Errorf("stage2: %d soft tokens and %d of text are more than the %d positions of %s", cfg.NumQueryTokens, length, cfg.Text.MaxPositionEmbeddings, llm)
 	}
-	images, err := frozenImages(backend, store, cfg, p, objective.Stage2(cfg), s.Batch, o)
-	if err != nil {
-		return none, err
-	}
-	visits := newOrder(s.Seed, p.Len(), s.Batch)
 	pad := int32(cfg.Text.PadTokenID)
+	frozen := freezeEncoder(backend, store, cfg, objective.Stage2(cfg), max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
-		name: "stage2", backend: backend, store: store, objective: images.objective, common: &s.Common, settings: s,
-		trainable: freeze, records: p.Len(),
-		inputs: []shapes.Shape{images.shape, shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
-		data: func(i int) ([]*tensors.Tensor, error) {
+		name: "stage2", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
+		trainable: freeze,
+		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
+	}
+	batches := func(p *infer.Pictures) (batchFunc, error) {
+		captions, questions, _, err := s.samples(p.Set, words)
+		if err != nil {
+			return nil, err
+		}
+		images, err := frozen.images(p)
+		if err != nil {
+			return nil, err
+		}
+		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			texts, targets := make([][]int32, len(rows)), make([][]int32, len(rows))
 			for j, row := range rows {
@@ -110,8 +117,11 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 			}
 			ids, mask := padded(texts, length, pad)
 			learn, _ := padded(targets, length, 0)
-			return []*tensors.Tensor{images.batch(rows), ids, mask, learn}, nil
-		},
+			return []*tensors.Tensor{images(rows), ids, mask, learn}, nil
+		}, nil
+	}
+	if err := r.feed(batches, p, o); err != nil {
+		return none, err
 	}
 	summary, err := r.run(ctx, o)
 	if err != nil {

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/spf13/cobra"
+
+	"goblip/checkpoints"
+	"goblip/datasets"
+	"goblip/infer"
+	"goblip/internal/pjrt"
+	"goblip/train"
+	"goblip/train/recipes"
+)
+
+// trainCommand holds the flags of "goblip train".
+type trainCommand struct {
+	data, val, out            string
+	init, vision, llm         string
+	steps, batch, devices     int
+	seed                      uint64
+	set                       []string
+	checkpointEvery, logEvery int
+	evalEvery                 int
+	resume, asJSON            bool
+	list, explain             bool
+}
+
+// recipeInfo describes a recipe for --list and --explain.
+type recipeInfo struct {
+	name, short string
+	settings    func() any
+	common      func(settings any) *recipes.Common
+	sources     map[string]string
+}
+
+var recipeList = []recipeInfo{
+	{"clip", "image tower by contrast with text", func() any { return recipes.DefaultCLIP() },
+		func(s any) *recipes.Common { return &s.(*recipes.CLIPSettings).Common }, recipes.CLIPSources},
+	{"lm", "OPT language model on text alone", func() any { return recipes.DefaultLM() },
+		func(s any) *recipes.Common { return &s.(*recipes.LMSettings).Common }, recipes.LMSources},
+	{"blip2/stage1", "Q-Former over a frozen image tower: ITC, ITM, ITG", func() any { return recipes.DefaultStage1() },
+		func(s any) *recipes.Common { return &s.(*recipes.Stage1Settings).Common }, recipes.Stage1Sources},
+	{"blip2/stage2", "Q-Former prompts a frozen OPT", func() any { return recipes.DefaultStage2() },
+		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
+}
+
+func newTrainCommand() *cobra.Command {
+	t := &trainCommand{}
+	command := &cobra.Command{
+		Use:   "train RECIPE --data DATA --out DIR",
+		Short: "Train by a recipe: clip, lm, blip2/stage1, blip2/stage2",
+		Long: `Train by a recipe: clip, lm, blip2/stage1, blip2/stage2.
+
+DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
+first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
+first trains a language model on the captions (recipe lm) into OUT/llm. An interrupted run continues
+with --resume. The trained model lies in OUT/final.`,
+		Example: `  goblip train clip --data pictures.jsonl --out runs/clip
+  goblip train lm --data pictures.jsonl --out runs/lm
+  goblip train blip2/stage1 --data pictures.jsonl --vision runs/clip/final --out runs/stage1
+  goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
+	}
+	flags := command.Flags()
+	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
+	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
+	flags.StringVar(&t.out, "out", "", "folder of the run")
+	flags.StringVar(&t.init, "init", "", "stage 2: the stage-1 folder to start from")
+	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2")
+	flags.StringVar(&t.llm, "llm", "", "stage 2: the OPT folder")
+	flags.IntVar(&t.steps, "steps", 0, "optimizer steps (0: the recipe's)")
+	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
+	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
+	flags.IntVar(&t.devices, "devices", 1, "data-parallel devices; the batch is divided among them")
+	flags.StringArrayVar(&t.set, "set", nil, "change a setting: name=value; may be repeated (see --explain)")
+	flags.IntVar(&t.checkpointEvery, "checkpoint-every", 100, "steps")
+	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
+	flags.IntVar(&t.evalEvery, "eval-every", 100, "steps; needs --val")
+	flags.BoolVar(&t.resume, "resume", false, "continue the run in --out")
+	flags.BoolVar(&t.asJSON, "json", false, "print a line of JSON at the end, and no progress")
+	flags.BoolVar(&t.list, "list", false, "list the recipes")
+	flags.BoolVar(&t.explain, "explain", false, "print every setting of the recipe with its source")
+	return command
+}
+
+func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
+	if t.list {
+		for _, r := range recipeList {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n", r.name, r.short)
+		}
+		return nil
+	}
+	if len(args) == 0 {
+		return usagef("which recipe? (goblip train --list)")
+	}
+	info, settings, err := t.settings(args[0])
+	if err != nil {
+		return err
+	}
+	if t.explain {
+		return explain(cmd.OutOrStdout(), info, settings)
+	}
+	for name, value := range map[string]string{"data": t.data, "out": t.out} {
+		if value == "" {
+			return usagef("--%s is missing", name)
+		}
+	}
+	if info.name == "blip2/stage2" && t.init == "" {
+		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
+	}
+	backend, _, err := openBackend(cmd, t.devices)
+	if err != nil {
+		return err
+	}
+	set, err := datasets.Open(t.data)
+	if err != nil {
+		return err
+	}
+	summary, err := t.train(cmd.Context(), backend, info.name, settings, set)
+	if errors.Is(err, train.ErrStopped) {
+		return nil // saved; the log said so
+	}
+	if err != nil {
+		return err
+	}
+	if t.asJSON {
+		return writeJSON(cmd.OutOrStdout(), struct {
+			train.Summary
+			Model           string `json:"model"`
+			PeakMemoryBytes uint64 `json:"peak_memory_bytes"`
+		}{summary, filepath.Join(t.out, "final"), pjrt.PeakMemory()})
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "the model: %s\n", filepath.Join(t.out, "final"))
+	return nil
+}
+
+// settings are the recipe's, with the flags' changes.
+func (t *trainCommand) settings(name string) (*recipeInfo, any, error) {
+	for i := range recipeList {
+		info := &recipeList[i]
+		if info.name != name {
+			continue
+		}
+		s := info.settings()
+		common := info.common(s)
+		common.Seed = t.seed
+		if t.steps > 0 {
+			common.Steps = t.steps
+		}
+		if t.batch > 0 {
+			common.Batch = t.batch
+		}
+		for _, assignment := range t.set {
+			if err := recipes.Set(s, assignment); err != nil {
+				return nil, nil, usageError{fmt.Errorf("--set: %w", err)}
+			}
+		}
+		return info, s, nil
+	}
+	var names []string
+	for _, r := range recipeList {
+		names = append(names, r.name)
+	}
+	return nil, nil, usagef("unknown recipe %q; there are: %s", name, strings.Join(names, ", "))
+}
+
+func explain(out io.Writer, info *recipeInfo, settings any) error {
+	for _, s := range recipes.Settings(settings, info.sources) {
+		if _, err := fmt.Fprintf(out, "%-26s %-10s %s [%s]\n", s.Name, s.Value, s.Help, s.Source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name string, settings any, set *datasets.Set) (train.Summary, error) {
+	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON}
+	switch s := settings.(type) {
+	case *recipes.LMSettings:
+		return t.lm(ctx, backend, s, set, o)
+	case *recipes.CLIPSettings:
+		pictures, err := t.load(set, s.ImageSize, &o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		return recipes.CLIP(ctx, backend, s, pictures, o)
+	case *recipes.Stage1Settings:
+		vision, err := t.towerVision(ctx, backend, set, o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		side, err := infer.ImageSize(vision)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		pictures, err := t.load(set, side, &o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		return recipes.Stage1(ctx, backend, s, pictures, vision, o)
+	case *recipes.Stage2Settings:
+		llm, err := t.towerLLM(ctx, backend, set, o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		side, err := infer.ImageSize(t.init)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		pictures, err := t.load(set, side, &o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
+	}
+	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
+}
+
+// load reads the training pictures, and the held-out ones into o.
+func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*infer.Pictures, error) {
+	read := func(set *datasets.Set) (*infer.Pictures, error) {
+		bar := barFor("reading pictures", len(set.Records), o.Quiet)
+		defer bar.Done()
+		return infer.LoadPictures(set, side, bar.Update)
+	}
+	if t.val != "" {
+		held, err := datasets.Open(t.val)
+		if err != nil {
+			return nil, err
+		}
+		if o.HeldOut, err = read(held); err != nil {
+			return nil, err
+		}
+	}
+	return read(set)
+}
+
+func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options) (train.Summary, error) {
+	var documents []recipes.Document
+	for d := range recipes.CaptionDocuments(set) {
+		documents = append(documents, d)
+	}
+	fitBatch(&s.Common, len(documents), o.Devices, t.batch)
+	return recipes.LM(ctx, backend, s, documents, o)
+}
+
+// towerVision is --vision, or a tower trained on the same data first.
+func (t *trainCommand) towerVision(ctx context.Context, backend compute.Backend, set *datasets.Set, o recipes.Options) (string, error) {
+	if t.vision != "" {
+		return t.vision, nil
+	}
+	o.Dir = filepath.Join(t.out, "vision")
+	folder := filepath.Join(o.Dir, "final")
+	if exists(filepath.Join(folder, checkpoints.ConfigFile)) {
+		return folder, nil
+	}
+	s := recipes.DefaultCLIP()
+	s.Seed = t.seed
+	pictures, err := t.load(set, s.ImageSize, &o)
+	if err != nil {
+		return "", err
+	}
+	o.HeldOut, o.Resume = nil, true
+	fitBatch(&s.Common, len(set.Records), o.Devices, 0)
+	_, err = recipes.CLIP(ctx, backend, s, pictures, o)
+	return folder, err
+}
+
+// towerLLM is --llm, or a language model trained on the captions first.
+func (t *trainCommand) towerLLM(ctx context.Context, backend compute.Backend, set *datasets.Set, o recipes.Options) (string, error) {
+	if t.llm != "" {
+		return t.llm, nil
+	}
+	o.Dir = filepath.Join(t.out, "llm")
+	folder := filepath.Join(o.Dir, "final")
+	if exists(filepath.Join(folder, checkpoints.ConfigFile)) {
+		return folder, nil
+	}
+	s := recipes.DefaultLM()
+	s.Seed = t.seed
+	o.Resume = true
+	_, err := t.lm(ctx, backend, s, set, o)
+	return folder, err
+}
+
+// fitBatch shrinks a tower's own batch to a small data set; a batch the user chose stays.
+func fitBatch(c *recipes.Common, records, devices, chosen int) {
+	devices = max(devices, 1)
+	if chosen == 0 && c.Batch > records {
+		c.Batch = max(records/devices, 1) * devices
+	}
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"goblip/datasets"
+	"goblip/infer"
+	"goblip/models/generate"
+)
+
+// Commands that use a trained model on pictures: caption, ask, match, embed.
+
+// picturesOf makes a set of the paths of a command line: pictures, or folders of them.
+func picturesOf(paths []string) (*datasets.Set, error) {
+	set := &datasets.Set{Name: strings.Join(paths, " ")}
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, fmt.Errorf("picture path does not exist: %s", p)
+		}
+		if !info.IsDir() {
+			set.Records = append(set.Records, datasets.Record{ID: p, Image: p})
+			continue
+		}
+		folder, err := datasets.Open(p)
+		if err != nil {
+			return nil, err
+		}
+		set.Records = append(set.Records, folder.Records...)
+	}
+	return set, nil
+}
+
+// generationFlags adds the options of generation, named as in transformers.
+func generationFlags(cmd *cobra.Command, o *generate.Options) {
+	*o = generate.Default()
+	flags := cmd.Flags()
+	flags.IntVar(&o.NumBeams, "num-beams", 1, "beam search with this many beams; 1: greedy")
+	flags.BoolVar(&o.DoSample, "sample", false, "draw words (nucleus sampling, with --top-p) instead of taking the best")
+	flags.Float64Var(&o.TopP, "top-p", 1, "sample among the most likely words that have this probability together")
+	flags.IntVar(&o.TopK, "top-k", 0, "sample among this many most likely words; 0: all")
+	flags.Float64Var(&o.Temperature, "temperature", 1, "of sampling")
+	flags.Uint64Var(&o.Seed, "seed", 1, "of sampling")
+	flags.IntVar(&o.MaxNewTokens, "max-new-tokens", 30, "length limit")
+	flags.IntVar(&o.MinNewTokens, "min-new-tokens", 0, "no end before this many tokens")
+	flags.Float64Var(&o.RepetitionPenalty, "repetition-penalty", 1, "above 1 makes repeated words less likely")
+	flags.Float64Var(&o.LengthPenalty, "length-penalty", 1, "exponent of the length that divides a beam's score; below 0 favours short texts")
+	flags.IntVar(&o.NoRepeatNgramSize, "no-repeat-ngram-size", 0, "forbid repeating this many words in a row; 0: allow")
+}
+
+// writeTexts captions or answers and prints one line a picture.
+func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts []string, o generate.Options, asJSON bool) error {
+	if err := o.Validate(); err != nil {
+		return usageError{err}
+	}
+	set, err := picturesOf(paths)
+	if err != nil {
+		return err
+	}
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return err
+	}
+	model, err := infer.OpenCaptioner(backend, checkpoint)
+	if err != nil {
+		return err
+	}
+	pictures, err := infer.LoadPictures(set, model.Config.Vision.ImageSize, nil)
+	if err != nil {
+		return err
+	}
+	states, err := model.States(pictures, nil)
+	if err != nil {
+		return err
+	}
+	var requests []infer.Request
+	for i := range set.Records {
+		for _, p := range prompts {
+			requests = append(requests, infer.Request{Image: i, Prompt: p})
+		}
+	}
+	bar := barFor("writing", len(requests), asJSON || len(requests) < 100)
+	texts, err := model.Write(states, requests, o, bar.Update)
+	if err != nil {
+		return err
+	}
+	bar.Done()
+	for i, t := range texts {
+		path := set.Records[requests[i].Image].Image
+		if asJSON {
+			if err := writeJSON(cmd.OutOrStdout(), map[string]any{
+				"image": path, "prompt": requests[i].Prompt, "text": t.Text, "score": t.Score, "token_logprobs": t.LogProbs,
+			}); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", path, t.Text)
+	}
+	return nil
+}
+
+func newCaptionCommand() *cobra.Command {
+	var checkpoint, prompt string
+	var asJSON bool
+	var o generate.Options
+	command := &cobra.Command{
+		Use:   "caption --checkpoint DIR PICTURE...",
+		Short: "Describe pictures",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return writeTexts(cmd, checkpoint, args, []string{prompt}, o, asJSON)
+		},
+	}
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
+	command.Flags().StringVar(&prompt, "prompt", "", "text to continue, such as \"a photo of\"")
+	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a picture, with token log-probabilities")
+	generationFlags(command, &o)
+	requireFlags(command, "checkpoint")
+	return command
+}
+
+func newAskCommand() *cobra.Command {
+	var checkpoint string
+	var questions []string
+	var raw, asJSON bool
+	var o generate.Options
+	command := &cobra.Command{
+		Use:   "ask --checkpoint DIR --question TEXT PICTURE...",
+		Short: "Ask questions about pictures",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prompts := slices.Clone(questions)
+			for i := range prompts {
+				if !raw {
+					prompts[i] = infer.QuestionPrompt(prompts[i])
+				}
+			}
+			return writeTexts(cmd, checkpoint, args, prompts, o, asJSON)
+		},
+	}
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
+	command.Flags().StringArrayVarP(&questions, "question", "q", nil, "may be repeated; asked as \"Question: ...? Answer:\"")
+	command.Flags().BoolVar(&raw, "raw", false, "give the question to the language model as it is")
+	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object an answer, with token log-probabilities")
+	generationFlags(command, &o)
+	requireFlags(command, "checkpoint", "question")
+	return command
+}
+
+func newMatchCommand() *cobra.Command {
+	var checkpoint string
+	var texts []string
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "match --checkpoint DIR --text TEXT PICTURE...",
+		Short: "Say how well texts fit pictures: ITM probability and ITC cosine",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			model, states, set, err := openRetriever(cmd, checkpoint, args)
+			if err != nil {
+				return err
+			}
+			images, err := model.ImageFeatures(states)
+			if err != nil {
+				return err
+			}
+			features, err := model.TextFeatures(texts)
+			if err != nil {
+				return err
+			}
+			cosines, err := model.Similarities(images, features)
+			if err != nil {
+				return err
+			}
+			var pairs []infer.Pair
+			for i := range set.Records {
+				for t := range texts {
+					pairs = append(pairs, infer.Pair{Image: i, Text: t})
+				}
+			}
+			logits, err := model.MatchProbabilities(states, texts, pairs)
+			if err != nil {
+				return err
+			}
+			for k, p := range pairs {
+				path, itc := set.Records[p.Image].Image, cosines[p.Image][p.Text]
+				if asJSON {
+					if err := writeJSON(cmd.OutOrStdout(), map[string]any{"image": path, "text": texts[p.Text], "itm": logits[k], "itc": itc}); err != nil {
+						return err
+					}
+					continue
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\titm %.4f\titc %.4f\t%s\n", path, logits[k], itc, texts[p.Text])
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-1 model folder")
+	command.Flags().StringArrayVarP(&texts, "text", "t", nil, "may be repeated")
+	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a pair")
+	requireFlags(command, "checkpoint", "text")
+	return command
+}
+
+func newEmbedCommand() *cobra.Command {
+	var checkpoint string
+	var texts []string
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "embed --checkpoint DIR [--text TEXT] PICTURE...",
+		Short: "Print normalized embeddings of pictures and texts",
+		Long: `Print normalized embeddings. A picture has one vector for each query; its similarity with a text is
+the largest of their dot products with the text's vector.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && len(texts) == 0 {
+				return usagef("no pictures and no --text")
+			}
+			print := func(kind, name string, vectors [][]float32) error {
+				if asJSON {
+					return writeJSON(cmd.OutOrStdout(), map[string]any{kind: name, "embedding": vectors})
+				}
+				for _, v := range vectors {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", name, strings.Trim(fmt.Sprint(v), "[]"))
+				}
+				return nil
+			}
+			model, states, set, err := openRetriever(cmd, checkpoint, args)
+			if err != nil {
+				return err
+			}
+			d := model.Config.ImageTextHiddenSize
+			if len(args) > 0 {
+				flat, err := model.ImageFeatures(states)
+				if err != nil {
+					return err
+				}
+				for i, r := range set.Records {
+					size := d * model.Config.NumQueryTokens
+					if err := print("image", r.Image, slices.Collect(slices.Chunk(flat[i*size:(i+1)*size], d))); err != nil {
+						return err
+					}
+				}
+			}
+			flat, err := model.TextFeatures(texts)
+			if err != nil {
+				return err
+			}
+			for i, t := range texts {
+				if err := print("text", t, [][]float32{flat[i*d : (i+1)*d]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-1 model folder")
+	command.Flags().StringArrayVarP(&texts, "text", "t", nil, "may be repeated")
+	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a picture or text")
+	requireFlags(command, "checkpoint")
+	return command
+}
+
+func openRetriever(cmd *cobra.Command, checkpoint string, paths []string) (*infer.Retriever, *infer.Features, *datasets.Set, error) {
+	set, err := picturesOf(paths)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	model, err := infer.OpenRetriever(backend, checkpoint)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(paths) == 0 {
+		return model, nil, set, nil
+	}
+	pictures, err := infer.LoadPictures(set, model.Config.Vision.ImageSize, nil)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	states, err := model.States(pictures, nil)
+	return model, states, set, err
+}

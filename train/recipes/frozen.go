@@ -1,0 +1,59 @@
+package recipes
+
+import (
+	"goblip/infer"
+	"goblip/models/blip2"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// frozen is how a run gets the states of its frozen image encoder: computed once and kept, where
+// they fit into memory, else by the step itself, without gradient.
+type frozen struct {
+	objective objective.Objective // its first input is what images gives
+
+	backend compute.Backend
+	store   *model.Store
+	cfg     *blip2.Config
+	kept    bool
+	quiet   bool
+}
+
+// freezeEncoder decides for data sets of at most the given number of pictures.
+func freezeEncoder(backend compute.Backend, store *model.Store, cfg *blip2.Config, obj objective.Objective, pictures int, quiet bool) *frozen {
+	f := &frozen{objective: obj, backend: backend, store: store, cfg: cfg, kept: infer.FitsInMemory(&cfg.Vision, pictures), quiet: quiet}
+	if !f.kept {
+		f.objective.Build = func(scope *model.Scope, in []*Node) []*Node {
+			return obj.Build(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
+		}
+	}
+	return f
+}
+
+// shape of the first input.
+func (f *frozen) shape(batch int) shapes.Shape {
+	v := &f.cfg.Vision
+	if f.kept {
+		return shapeFloat32(batch, v.Tokens(), v.HiddenSize)
+	}
+	return shapeUint8(batch, v.ImageSize, v.ImageSize, 3)
+}
+
+// images gathers a batch of a data set: its states, or its pixels.
+func (f *frozen) images(p *infer.Pictures) (func(rows []int) *tensors.Tensor, error) {
+	if !f.kept {
+		return p.Batch, nil
+	}
+	bar := progress("encoding pictures", p.Len(), f.quiet)
+	features, err := infer.Encode(f.backend, f.store, &f.cfg.Vision, p, bar.Update)
+	if err != nil {
+		return nil, err
+	}
+	bar.Done()
+	return features.Batch, nil
+}
