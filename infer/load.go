@@ -199,3 +199,12 @@ func ImageSize(dir string) (int, error) {
 	cfg, _, err := visionOf(folder)
 	return cfg.ImageSize, err
 }
+
+// Trainable says what BLIP-2 trains: all but the frozen towers, which are the image encoder without
+// its final norm, and the whole language model.
+func Trainable(name string) bool {
+	if strings.HasPrefix(name, "vision_model.") {
+		return strings.HasPrefix(name, "vision_model.post_layernorm.")
+	}
+	return !strings.HasPrefix(name, "language_model.")
+}

@@ -97,7 +97,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(s.Batch), max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
 		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
-		trainable: freeze,
+		trainable: infer.Trainable,
 		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {

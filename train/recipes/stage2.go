@@ -91,7 +91,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	frozen := freezeEncoder(backend, store, cfg, objective.Stage2(cfg), max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
 		name: "stage2", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
-		trainable: freeze,
+		trainable: infer.Trainable,
 		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
@@ -187,13 +187,4 @@ func completeStage2(cfg *blip2.Config, words *text.BPE) error {
 		cfg.ImageTokenIndex = &index
 	}
 	return nil
-}
-
-// freeze marks what belongs to the frozen towers: everything of the image encoder but its final
-// norm, and the whole language model.
-func freeze(name string) (trainable bool) {
-	if strings.HasPrefix(name, "vision_model.") {
-		return strings.HasPrefix(name, "vision_model.post_layernorm.")
-	}
-	return !strings.HasPrefix(name, "language_model.")
 }
