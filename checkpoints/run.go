@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -29,7 +31,11 @@ var ErrNoCheckpoint = errors.New("no complete checkpoint")
 type stepState struct {
 	Step  int              `json:"step"`
 	Files map[string]int64 `json:"files"` // bytes of each file
-	State json.RawMessage  `json:"state"`
+
+	// Checksums are the CRC-32C of each file, in hexadecimal: a disk can damage a file without changing its size.
+	Checksums map[string]string `json:"crc32c,omitempty"`
+
+	State json.RawMessage `json:"state"`
 }
 
 // stepName is the folder name of a step.
@@ -71,7 +77,7 @@ func SaveStep(dir string, step int, groups map[string][]Named, state any) (strin
 }
 
 func writeStep(dir string, step int, groups map[string][]Named, raw json.RawMessage) error {
-	all := stepState{Step: step, Files: map[string]int64{}, State: raw}
+	all := stepState{Step: step, Files: map[string]int64{}, Checksums: map[string]string{}, State: raw}
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		name := group + ".safetensors"
 		if group == "" || name != filepath.Base(name) {
@@ -86,6 +92,9 @@ func writeStep(dir string, step int, groups map[string][]Named, raw json.RawMess
 			return err
 		}
 		all.Files[name] = stat.Size()
+		if all.Checksums[name], err = checksum(path); err != nil {
+			return err
+		}
 	}
 	data, err := marshal(all)
 	if err != nil {
@@ -100,6 +109,8 @@ type Step struct {
 	Path   string
 	state  json.RawMessage
 	files  map[string]*File
+
+	checksums map[string]string
 }
 
 // OpenStep opens a checkpoint folder and checks that it is complete. Close releases it.
@@ -108,7 +119,7 @@ func OpenStep(path string) (*Step, error) {
 	if err := readJSON(filepath.Join(path, stateFile), &state); err != nil {
 		return nil, err
 	}
-	s := &Step{Number: state.Step, Path: path, state: state.State, files: map[string]*File{}}
+	s := &Step{Number: state.Step, Path: path, state: state.State, files: map[string]*File{}, checksums: state.Checksums}
 	if err := s.openFiles(state.Files); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -172,17 +183,60 @@ func (s *Step) Close() error {
 // Latest returns the newest complete checkpoint in dir. Temporaries and incomplete folders are passed
 // over. Without any, the error is ErrNoCheckpoint.
 func Latest(dir string) (step int, path string, err error) {
+	step, path, _, err = LatestUsable(dir)
+	return step, path, err
+}
+
+// LatestUsable is Latest, and says what is wrong with each newer folder that it passed over. It reads
+// the files whole and compares their checksums.
+func LatestUsable(dir string) (step int, path string, damaged []error, err error) {
 	steps, err := stepsIn(dir)
 	if err != nil {
-		return 0, "", err
+		return 0, "", nil, err
 	}
 	for _, step := range slices.Backward(steps) {
 		path := filepath.Join(dir, stepName(step))
-		if complete(path) {
-			return step, path, nil
+		problem := verify(path)
+		if problem == nil {
+			return step, path, damaged, nil
+		}
+		damaged = append(damaged, problem)
+	}
+	return 0, "", damaged, fmt.Errorf("%s: %w", dir, ErrNoCheckpoint)
+}
+
+// verify says why a checkpoint cannot be gone on from.
+func verify(path string) error {
+	s, err := OpenStep(path)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, name := range slices.Sorted(maps.Keys(s.checksums)) {
+		file := filepath.Join(path, name)
+		got, err := checksum(file)
+		if err != nil {
+			return err
+		}
+		if got != s.checksums[name] {
+			return fmt.Errorf("%s: damaged: its checksum is %s, should be %s", file, got, s.checksums[name])
 		}
 	}
-	return 0, "", fmt.Errorf("%s: %w", dir, ErrNoCheckpoint)
+	return nil
+}
+
+// checksum is a file's CRC-32C.
+func checksum(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Sprintf("%08x", sum.Sum32()), nil
 }
 
 // complete tells whether a checkpoint can be opened.
