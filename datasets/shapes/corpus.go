@@ -132,22 +132,30 @@ func Generate(dir string, config Config, progress func(done, total int)) error {
 	return install(work, dir)
 }
 
-// install moves a finished corpus into place, the marker last.
+// install moves a finished corpus into place. A kill in the middle leaves no corpus, or one whose
+// marker says that it must be made again.
 func install(work, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
 		return err
 	}
-	names := []string{markerFile, imagesDir}
+	// Into an empty place: in one step.
+	if err := os.Remove(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(work, dir)
+	}
+	names := []string{imagesDir}
 	for _, split := range splits {
 		names = append(names, split.name+".jsonl")
+	}
+	if err := os.WriteFile(filepath.Join(dir, markerFile), []byte("{\"corpus\":\"shapes\",\"version\":0}\n"), 0o644); err != nil {
+		return err
 	}
 	for _, name := range names {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
-	for i := len(names) - 1; i >= 0; i-- {
-		if err := os.Rename(filepath.Join(work, names[i]), filepath.Join(dir, names[i])); err != nil {
+	for _, name := range append(names, markerFile) {
+		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
