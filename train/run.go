@@ -17,7 +17,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// ErrStopped is Do's error when its context ended: the run is saved and can be resumed.
+// ErrStopped is in Do's error when its context ended: the run is saved and can be resumed.
 var ErrStopped = errors.New("stopped")
 
 // Run is a training run in a folder:
@@ -31,7 +31,8 @@ var ErrStopped = errors.New("stopped")
 type Run struct {
 	Name     string
 	Dir      string
-	Config   any // saved as config.json; resuming refuses another one
+	Config   any    // saved as config.json; resuming refuses another one
+	Corpus   string // fingerprint of the data; resuming refuses another one; may be empty
 	Trainer  *Trainer
 	Terms    []objective.Term
 	Schedule Schedule
@@ -59,23 +60,26 @@ type Summary struct {
 	Losses           map[string]float64 `json:"losses"` // of the last step
 	Seconds          float64            `json:"seconds"`
 	SamplesPerSecond float64            `json:"samples_per_second"`
+	Stopped          bool               `json:"stopped,omitempty"` // before the last step
 }
 
 // runState is what a checkpoint holds beside tensors.
 type runState struct {
-	Config json.RawMessage `json:"config"`
-	Losses []float64       `json:"losses"`
+	Config  json.RawMessage `json:"config"`
+	Corpus  string          `json:"corpus,omitempty"`
+	Devices int             `json:"devices,omitempty"`
+	Losses  []float64       `json:"losses"`
 }
 
 // Do trains to the last step. When ctx ends the step under way is finished, a checkpoint saved, and
-// ErrStopped returned.
+// an error that wraps ErrStopped returned.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
 	summary := Summary{Dir: r.Dir, Steps: r.Steps, Losses: map[string]float64{}}
 	config, err := json.MarshalIndent(r.Config, "", "  ")
 	if err != nil {
 		return summary, err
 	}
-	start, losses, err := r.begin(config)
+	start, losses, notes, err := r.begin(config)
 	if err != nil {
 		return summary, err
 	}
@@ -84,6 +88,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		return summary, err
 	}
 	defer log.Close()
+	for _, n := range notes {
+		log.Note("%s  %s", r.Name, n)
+	}
 	ahead := r.prefetch(start)
 	defer ahead.stop()
 	began := time.Now()
@@ -95,8 +102,8 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 					return summary, err
 				}
 			}
-			log.Note("%s stopped at step %d; --resume continues", r.Name, step)
-			return summary, ErrStopped
+			summary.Steps, summary.Stopped = step, true
+			return summary, fmt.Errorf("%s %w after step %d of %d", r.Name, ErrStopped, step, r.Steps)
 		}
 		t0 := time.Now()
 		batches, err := ahead.next()
@@ -111,7 +118,8 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		}
 		losses = result.Terms
 		done := step + 1
-		if done == start+1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
+		// Which steps are logged must not depend on where a run was interrupted.
+		if done == 1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
 			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
 				StepSeconds: time.Since(t0).Seconds(), DataWaitSeconds: wait.Seconds()}
 			line.Terms = r.logTerms(losses)
@@ -159,49 +167,71 @@ func (r *Run) evaluate(step int, log *runlog.Log) error {
 	return log.Step(runlog.Step{Step: step, Samples: step * r.Batch * r.Trainer.accum, Terms: r.logTerms(values), Split: "eval"})
 }
 
-// begin prepares the folder and, when resuming, the weights; it returns the step to go on from.
-func (r *Run) begin(config []byte) (start int, losses []float64, err error) {
+// begin prepares the folder and, when resuming, the weights; it returns the step to go on from and
+// what a user should know about it.
+func (r *Run) begin(config []byte) (start int, losses []float64, notes []string, err error) {
+	fail := func(err error) (int, []float64, []string, error) { return 0, nil, nil, err }
 	dir := filepath.Join(r.Dir, "checkpoints")
-	step, path, err := checkpoints.Latest(dir)
+	step, path, damaged, err := checkpoints.LatestUsable(dir)
 	switch {
+	case errors.Is(err, checkpoints.ErrNoCheckpoint) && len(damaged) > 0:
+		return fail(fmt.Errorf("no checkpoint of the run can be used (%w); remove %s to start again", damaged[0], dir))
 	case errors.Is(err, checkpoints.ErrNoCheckpoint):
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return 0, nil, err
+			return fail(err)
 		}
-		return 0, nil, checkpoints.WriteFile(filepath.Join(r.Dir, "config.json"), config)
+		return 0, nil, nil, checkpoints.WriteFile(filepath.Join(r.Dir, "config.json"), config)
 	case err != nil:
-		return 0, nil, err
+		return fail(err)
 	case !r.Resume:
-		return 0, nil, fmt.Errorf("%s holds a run at step %d: --resume continues it, another --out starts a new one", r.Dir, step)
+		return fail(fmt.Errorf("%s holds a run at step %d: --resume continues it, another --out starts a new one", r.Dir, step))
 	}
+	for _, problem := range damaged {
+		notes = append(notes, fmt.Sprintf("warning: passed over a damaged checkpoint: %v", problem))
+	}
+	state, err := r.restore(path, config)
+	if err != nil {
+		return fail(err)
+	}
+	where := fmt.Sprintf("continues after step %d of %d", step, r.Steps)
+	if now := r.Trainer.Devices(); state.Devices != 0 && state.Devices != now {
+		where += fmt.Sprintf(", on %d device(s) instead of %d", now, state.Devices)
+	}
+	return step, state.Losses, append(notes, where), nil
+}
+
+// restore takes weights and optimizer state from a checkpoint of the same run.
+func (r *Run) restore(path string, config []byte) (state runState, err error) {
 	open, err := checkpoints.OpenStep(path)
 	if err != nil {
-		return 0, nil, err
+		return state, err
 	}
 	defer open.Close()
-	var state runState
 	if err := open.State(&state); err != nil {
-		return 0, nil, err
+		return state, err
 	}
 	if field := difference(state.Config, config); field != "" {
-		return 0, nil, fmt.Errorf("%s was started with another configuration (%s): --resume needs the same", r.Dir, field)
+		return state, fmt.Errorf("%s was started with another configuration (%s): --resume needs the same", r.Dir, field)
+	}
+	if state.Corpus != r.Corpus && state.Corpus != "" && r.Corpus != "" {
+		return state, fmt.Errorf("%s was started with other data (other pictures, captions or questions): --resume needs the same", r.Dir)
 	}
 	for group, optimizer := range map[string]bool{checkpoints.ModelGroup: false, checkpoints.OptimizerGroup: true} {
 		file, err := open.Group(group)
 		if err != nil {
-			return 0, nil, err
+			return state, err
 		}
 		values := map[string]*tensors.Tensor{}
 		for _, name := range file.Names() {
 			if values[name], err = file.Tensor(name); err != nil {
-				return 0, nil, err
+				return state, err
 			}
 		}
 		if err := r.Trainer.Restore(values, optimizer); err != nil {
-			return 0, nil, fmt.Errorf("%s: %w", path, err)
+			return state, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return step, state.Losses, nil
+	return state, nil
 }
 
 // difference names the first field in which two JSON objects differ, "" if none does.
@@ -240,6 +270,9 @@ func (r *Run) save(step int, config []byte, losses []float64, log *runlog.Log) e
 			return err
 		}
 		for name, value := range values {
+			if !finite(value) {
+				return fmt.Errorf("%s: tensor %s is not finite after step %d; the last checkpoint is unharmed", r.Name, name, step)
+			}
 			groups[group] = append(groups[group], checkpoints.Named{Name: name, Tensor: value})
 		}
 	}
@@ -247,10 +280,24 @@ func (r *Run) save(step int, config []byte, losses []float64, log *runlog.Log) e
 		return err
 	}
 	dir := filepath.Join(r.Dir, "checkpoints")
-	if _, err := checkpoints.SaveStep(dir, step, groups, runState{Config: config, Losses: losses}); err != nil {
+	if _, err := checkpoints.SaveStep(dir, step, groups, runState{Config: config, Corpus: r.Corpus, Devices: r.Trainer.Devices(), Losses: losses}); err != nil {
 		return err
 	}
 	return checkpoints.Prune(dir, orDefault(r.Keep, 2))
+}
+
+// finite says whether a tensor of floats holds neither NaN nor infinity.
+func finite(t *tensors.Tensor) bool {
+	ok := true
+	err := tensors.ConstFlatData(t, func(flat []float32) {
+		for _, x := range flat {
+			if x-x != 0 {
+				ok = false
+				return
+			}
+		}
+	})
+	return ok && err == nil
 }
 
 // prefetcher prepares the next step's micro-batches while a step runs.

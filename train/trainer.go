@@ -309,6 +309,14 @@ func (t *Trainer) Restore(values map[string]*tensors.Tensor, optimizer bool) err
 	return nil
 }
 
+// Devices is how many devices a step is divided among.
+func (t *Trainer) Devices() int {
+	if t.mesh == nil {
+		return 1
+	}
+	return t.mesh.NumDevices()
+}
+
 // NumTrained counts trained parameters.
 func (t *Trainer) NumTrained() int {
 	n := 0

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"fmt"
+	"hash/fnv"
 
 	"goblip/datasets"
 	"goblip/datasets/text"
@@ -72,6 +73,16 @@ func pickCaptions(captions [][][]int32, rows []int, seed uint64, epoch int) [][]
 		out[i] = captions[r][datasets.CaptionIndex(seed, epoch, r, len(captions[r]))]
 	}
 	return out
+}
+
+// fingerprint tells two data sets apart, wherever they lie: a hash of everything that is read from
+// them but the pixels.
+func fingerprint(set *datasets.Set) string {
+	h := fnv.New64a()
+	for _, r := range set.Records {
+		fmt.Fprintf(h, "%q %q %q\n", r.ID, r.Captions, r.Questions)
+	}
+	return fmt.Sprintf("%d records %016x", set.Len(), h.Sum64())
 }
 
 // progress is a bar, or a silent one.

@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"iter"
 
 	"goblip/datasets"
@@ -77,6 +78,14 @@ func CaptionDocuments(set *datasets.Set) iter.Seq[Document] {
 	}
 }
 
+func fingerprintOf(documents []Document) string {
+	h := fnv.New64a()
+	for _, d := range documents {
+		fmt.Fprintf(h, "%q %q\n", d.Context, d.Text)
+	}
+	return fmt.Sprintf("%d texts %016x", len(documents), h.Sum64())
+}
+
 // LM trains an OPT and writes OUT/final.
 func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents []Document, o Options) (train.Summary, error) {
 	var none train.Summary
@@ -122,7 +131,7 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents [
 	store := model.NewStore()
 	r := &recipe{
 		name: "lm", backend: backend, store: store, objective: objective.LM(&cfg), common: &s.Common, settings: s,
-		decays: train.DecaysMatrices, records: len(rows),
+		decays: train.DecaysMatrices, records: len(rows), corpus: fingerprintOf(documents),
 		inputs: []shapes.Shape{shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
 		data: func(i int) ([]*tensors.Tensor, error) {
 			picked, _ := visits.rows(i)

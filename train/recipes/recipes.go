@@ -108,6 +108,7 @@ type recipe struct {
 	trainable func(name string) bool
 	inputs    []shapes.Shape
 	records   int
+	corpus    string // fingerprint of the data
 	data      batchFunc
 	held      batchFunc // of heldOut records
 	heldOut   int
@@ -139,7 +140,7 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 	}
 	defer trainer.Finalize()
 	run := train.Run{
-		Name: r.name, Dir: o.Dir, Config: r.settings, Trainer: trainer, Terms: r.objective.Terms,
+		Name: r.name, Dir: o.Dir, Config: r.settings, Corpus: r.corpus, Trainer: trainer, Terms: r.objective.Terms,
 		Schedule: r.common.schedule(r.records), Steps: r.common.Steps, Batch: r.common.Batch, Data: r.data,
 		LogEvery: o.LogEvery, EvalEvery: o.EvalEvery, CheckpointEvery: o.CheckpointEvery, Resume: o.Resume, Quiet: o.Quiet,
 	}
@@ -160,7 +161,7 @@ func (r *recipe) feed(batches func(p *infer.Pictures) (batchFunc, error), p *inf
 	if r.data, err = batches(p); err != nil {
 		return err
 	}
-	r.records = p.Len()
+	r.records, r.corpus = p.Len(), fingerprint(p.Set)
 	if o.HeldOut != nil {
 		r.heldOut = o.HeldOut.Len()
 		r.held, err = batches(o.HeldOut)
