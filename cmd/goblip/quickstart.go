@@ -40,6 +40,7 @@ type quickstart struct {
 	backend compute.Backend
 	info    pjrt.Info
 	command string
+	clock   *phaseClock
 	phases  []report.Phase
 	results report.Results
 }
@@ -68,7 +69,12 @@ report.html and results.json. Interrupted, the same command continues.`,
 				return err
 			}
 			q.quiet, q.command = asJSON, strings.Join(append([]string{"goblip"}, os.Args[1:]...), " ")
-			if err := q.run(cmd.Context()); err != nil {
+			err = q.run(cmd.Context())
+			if errors.Is(err, train.ErrStopped) {
+				cmd.PrintErrf("goblip: %v; the same command continues\n", err)
+				return nil // as asked
+			}
+			if err != nil {
 				return err
 			}
 			if asJSON {
@@ -99,7 +105,11 @@ func (q *quickstart) dir(parts ...string) string {
 }
 
 func (q *quickstart) run(ctx context.Context) error {
-	if err := q.begin(); err != nil {
+	err := q.begin()
+	if err != nil {
+		return err
+	}
+	if q.clock, err = openPhaseClock(q.dir("seconds.json")); err != nil {
 		return err
 	}
 	corpus := shapes.Default()
@@ -110,10 +120,7 @@ func (q *quickstart) run(ctx context.Context) error {
 	if q.Minutes > 20 {
 		corpus.Train *= 2
 	}
-	if err := q.phase("corpus", "scenes drawn with known truth", func() error {
-		if exists(q.dir("data", "test.jsonl")) {
-			return nil
-		}
+	if err := q.phase("corpus", "scenes drawn with known truth", exists(q.dir("data", "corpus.json")), func() error {
 		bar := barFor("drawing scenes", 0, q.quiet)
 		defer bar.Done()
 		return shapes.Generate(q.dir("data"), corpus, bar.Update)
@@ -168,16 +175,10 @@ func (q *quickstart) run(ctx context.Context) error {
 		}
 		o := options
 		o.Dir = q.dir(r.name)
-		if err := q.phase(r.name, r.note, func() error {
-			if exists(q.dir(r.name, "final", checkpoints.ConfigFile)) {
-				return nil
-			}
+		if err := q.phase(r.name, r.note, exists(q.dir(r.name, "final", checkpoints.ConfigFile)), func() error {
 			_, err := r.train(o)
 			return err
 		}); err != nil {
-			if errors.Is(err, train.ErrStopped) {
-				return fmt.Errorf("stopped; the same command continues")
-			}
 			return err
 		}
 	}
@@ -212,12 +213,13 @@ func (q *quickstart) begin() error {
 	return nil
 }
 
-// phase runs one part and keeps its time, memory and curves. Time of an earlier, interrupted run
-// is in seconds.json beside the results.
-func (q *quickstart) phase(name, note string, run func() error) error {
-	began := time.Now()
-	err := run()
-	p := report.Phase{Name: name, Note: note, Seconds: time.Since(began).Seconds() + q.results.Seconds[name], PeakMemoryBytes: pjrt.PeakMemory()}
+// phase runs one part, unless it is done, and keeps its time, memory and curves.
+func (q *quickstart) phase(name, note string, done bool, run func() error) error {
+	var err error
+	if !done {
+		err = q.clock.measure(name, run)
+	}
+	p := report.Phase{Name: name, Note: note, Seconds: q.clock.seconds(name), PeakMemoryBytes: pjrt.PeakMemory()}
 	if steps, readErr := runlog.Read(q.dir(name, runlog.MetricsFile)); readErr == nil {
 		p.Steps = steps
 	}
@@ -260,7 +262,7 @@ func (q *quickstart) evaluate(training *datasets.Set) error {
 	r := &q.results
 	page := &report.Report{Created: time.Now(), Summary: "A small BLIP-2, trained from nothing on drawn scenes."}
 	var test *infer.Pictures
-	if err := q.phase("evaluation", "on scenes that training never showed", func() (err error) {
+	if err := q.phase("evaluation", "on scenes that training never showed", false, func() (err error) {
 		if test, err = q.pictures("test"); err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -30,6 +32,10 @@ type trainCommand struct {
 	evalEvery                 int
 	resume, asJSON            bool
 	list, explain             bool
+
+	clipTower *recipes.CLIPSettings            // of the tower that stage 1 trains without --vision
+	lmTower   *recipes.LMSettings              // of the one that stage 2 trains without --llm
+	note      func(format string, args ...any) // a line for the user
 }
 
 // recipeInfo describes a recipe for --list and --explain.
@@ -80,7 +86,7 @@ with --resume. The trained model lies in OUT/final.`,
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
 	flags.IntVar(&t.devices, "devices", 1, "data-parallel devices; the batch is divided among them")
-	flags.StringArrayVar(&t.set, "set", nil, "change a setting: name=value; may be repeated (see --explain)")
+	flags.StringArrayVar(&t.set, "set", nil, "change a setting: name=value; may be repeated (see --explain); clip.name=value and lm.name=value for towers that stage 1 and 2 train first")
 	flags.IntVar(&t.checkpointEvery, "checkpoint-every", 100, "steps")
 	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
 	flags.IntVar(&t.evalEvery, "eval-every", 100, "steps; needs --val")
@@ -113,6 +119,19 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 			return usagef("--%s is missing", name)
 		}
 	}
+	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery} {
+		if value < 0 {
+			return usagef("--%s %d: must not be negative", name, value)
+		}
+	}
+	if stat, err := os.Stat(t.out); err == nil && !stat.IsDir() {
+		return usagef("--out %s: a file is there, the run needs a folder", t.out)
+	}
+	t.note = func(format string, args ...any) {
+		if !t.asJSON {
+			cmd.PrintErrf(format+"\n", args...)
+		}
+	}
 	if info.name == "blip2/stage2" && t.init == "" {
 		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
 	}
@@ -126,7 +145,11 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	summary, err := t.train(cmd.Context(), backend, info.name, settings, set)
 	if errors.Is(err, train.ErrStopped) {
-		return nil // saved; the log said so
+		cmd.PrintErrf("goblip: %v; the same command with --resume continues\n", err)
+		if summary.Dir, summary.Stopped = t.out, true; t.asJSON {
+			return writeJSON(cmd.OutOrStdout(), summary)
+		}
+		return nil // as asked
 	}
 	if err != nil {
 		return err
@@ -158,8 +181,16 @@ func (t *trainCommand) settings(name string) (*recipeInfo, any, error) {
 		if t.batch > 0 {
 			common.Batch = t.batch
 		}
+		t.clipTower, t.lmTower = recipes.DefaultCLIP(), recipes.DefaultLM()
+		t.clipTower.Seed, t.lmTower.Seed = t.seed, t.seed
 		for _, assignment := range t.set {
-			if err := recipes.Set(s, assignment); err != nil {
+			var target any = s
+			if rest, ok := strings.CutPrefix(assignment, "clip."); ok && name == "blip2/stage1" {
+				target, assignment = t.clipTower, rest
+			} else if rest, ok := strings.CutPrefix(assignment, "lm."); ok && name == "blip2/stage2" {
+				target, assignment = t.lmTower, rest
+			}
+			if err := recipes.Set(target, assignment); err != nil {
 				return nil, nil, usageError{fmt.Errorf("--set: %w", err)}
 			}
 		}
@@ -185,12 +216,13 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON}
 	switch s := settings.(type) {
 	case *recipes.LMSettings:
-		return t.lm(ctx, backend, s, set, o)
+		return t.lm(ctx, backend, s, set, o, t.batchChosen(""))
 	case *recipes.CLIPSettings:
 		pictures, err := t.load(set, s.ImageSize, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
+		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.CLIP(ctx, backend, s, pictures, o)
 	case *recipes.Stage1Settings:
 		vision, err := t.towerVision(ctx, backend, set, o)
@@ -205,6 +237,7 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
+		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage1(ctx, backend, s, pictures, vision, o)
 	case *recipes.Stage2Settings:
 		llm, err := t.towerLLM(ctx, backend, set, o)
@@ -219,6 +252,7 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
+		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
 	}
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
@@ -228,8 +262,11 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
-		defer bar.Done()
-		return infer.LoadPictures(set, side, bar.Update)
+		pictures, err := infer.LoadPictures(set, side, bar.Update)
+		if err == nil {
+			bar.Done()
+		}
+		return pictures, err
 	}
 	if t.val != "" {
 		held, err := datasets.Open(t.val)
@@ -243,12 +280,12 @@ func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*i
 	return read(set)
 }
 
-func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options) (train.Summary, error) {
+func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options, batchChosen bool) (train.Summary, error) {
 	var documents []recipes.Document
 	for d := range recipes.CaptionDocuments(set) {
 		documents = append(documents, d)
 	}
-	fitBatch(&s.Common, len(documents), o.Devices, t.batch)
+	t.fitBatch("lm", &s.Common, len(documents), batchChosen)
 	return recipes.LM(ctx, backend, s, documents, o)
 }
 
@@ -262,14 +299,14 @@ func (t *trainCommand) towerVision(ctx context.Context, backend compute.Backend,
 	if exists(filepath.Join(folder, checkpoints.ConfigFile)) {
 		return folder, nil
 	}
-	s := recipes.DefaultCLIP()
-	s.Seed = t.seed
+	s := t.clipTower
 	pictures, err := t.load(set, s.ImageSize, &o)
 	if err != nil {
 		return "", err
 	}
 	o.HeldOut, o.Resume = nil, true
-	fitBatch(&s.Common, len(set.Records), o.Devices, 0)
+	t.fitBatch("clip", &s.Common, pictures.Len(), t.batchChosen("clip."))
+	t.note("no --vision: first training an image tower on the same pictures, %d steps of recipe clip, into %s", s.Steps, o.Dir)
 	_, err = recipes.CLIP(ctx, backend, s, pictures, o)
 	return folder, err
 }
@@ -284,17 +321,28 @@ func (t *trainCommand) towerLLM(ctx context.Context, backend compute.Backend, se
 	if exists(filepath.Join(folder, checkpoints.ConfigFile)) {
 		return folder, nil
 	}
-	s := recipes.DefaultLM()
-	s.Seed = t.seed
+	s := t.lmTower
 	o.Resume = true
-	_, err := t.lm(ctx, backend, s, set, o)
+	t.note("no --llm: first training a language model on the captions, %d steps of recipe lm, into %s", s.Steps, o.Dir)
+	_, err := t.lm(ctx, backend, s, set, o, t.batchChosen("lm."))
 	return folder, err
 }
 
-// fitBatch shrinks a tower's own batch to a small data set; a batch the user chose stays.
-func fitBatch(c *recipes.Common, records, devices, chosen int) {
-	devices = max(devices, 1)
-	if chosen == 0 && c.Batch > records {
-		c.Batch = max(records/devices, 1) * devices
+// batchChosen says whether the user set the batch of the recipe, or of the tower with this prefix.
+func (t *trainCommand) batchChosen(tower string) bool {
+	return t.batch > 0 && tower == "" || slices.ContainsFunc(t.set, func(s string) bool { return strings.HasPrefix(s, tower+"batch=") })
+}
+
+// fitBatch shrinks a recipe's own batch to a small data set and to the number of devices; a batch
+// that the user chose stays.
+func (t *trainCommand) fitBatch(name string, c *recipes.Common, records int, chosen bool) {
+	if chosen {
+		return
+	}
+	devices := max(t.devices, 1)
+	fits := max(min(c.Batch, records)/devices, 1) * devices
+	if fits != c.Batch {
+		t.note("%s: batches of %d instead of %d, for %d records on %d device(s); --batch chooses", name, fits, c.Batch, records, devices)
+		c.Batch = fits
 	}
 }
