@@ -8,6 +8,7 @@ import (
 	"goblip/models/opt"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -54,7 +55,8 @@ func (b *BLIP2) VisualPrompt(states *tensors.Tensor) (*tensors.Tensor, error) {
 
 // Generate continues text prompts behind visual prompts (see VisualPrompt).
 // ids and mask are [batch, text], padded on the left: </s> and the text. placeholder is the id that
-// stands for a soft token where penalties look at the prompt.
+// stands for a soft token where penalties look at the prompt. Padding is no part of a prompt for them
+// and for MinLength: transformers counts it, so that there a row depends on the longest one.
 func (b *BLIP2) Generate(visual *tensors.Tensor, ids, mask [][]int32, placeholder int32, o Options, streams []uint64) ([]Sequence, error) {
 	batch, queries, text := len(ids), b.cfg.NumQueryTokens, len(ids[0])
 	if visual.Shape().Dim(0) != batch {
@@ -70,7 +72,11 @@ func (b *BLIP2) Generate(visual *tensors.Tensor, ids, mask [][]int32, placeholde
 		for range queries {
 			prompts[i] = append(prompts[i], placeholder)
 		}
-		prompts[i] = append(prompts[i], ids[i]...)
+		for j, id := range ids[i] {
+			if mask[i][j] != 0 {
+				prompts[i] = append(prompts[i], id)
+			}
+		}
 	}
 	d := &blip2Decoder{b: b, beams: o.NumBeams, visual: visual, ids: ids, mask: mask, length: total}
 	defer d.free()
@@ -209,8 +215,10 @@ func (b *BLIP2) nextGraph(root *model.Scope, in []*Node) []*Node {
 	mask = InsertAxes(GreaterThan(mask, ScalarZero(mask.Graph(), mask.DType())), 1)
 	states, own := opt.Decode(llm, cfg, embeds, positions, nn.AdditiveMask(mask, embeds), past)
 	out := []*Node{opt.Logits(llm, cfg, Squeeze(states, 1))}
-	zero := Const(at.Graph(), int32(0))
-	put := func(cache, x *Node) *Node { return DynamicUpdateSlice(cache, x, []*Node{zero, zero, at, zero}) }
+	put := func(cache, x *Node) *Node { // not DynamicUpdateSlice, which the pure-Go backend lacks
+		here := Equal(Iota(at.Graph(), shapes.Make(at.DType(), cache.Shape().Dimensions...), 2), at)
+		return Where(here, BroadcastToDims(x, cache.Shape().Dimensions...), cache)
+	}
 	for i := range past {
 		out = append(out, put(past[i].Key, own[i].Key), put(past[i].Value, own[i].Value))
 	}

@@ -79,6 +79,9 @@ func Run(d Decoder, prompts [][]int32, vocab int, o Options, streams []uint64) (
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if o.EOSTokenID < 0 || o.EOSTokenID >= vocab {
+		return nil, fmt.Errorf("eos_token_id is %d, outside the vocabulary of %d", o.EOSTokenID, vocab)
+	}
 	if o.NumBeams > 1 {
 		return beamSearch(d, prompts, vocab, o)
 	}

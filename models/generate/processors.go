@@ -24,8 +24,8 @@ func (o *Options) process(scores []float64, history []int32, newTokens int) {
 	if n := o.NoRepeatNgramSize; n > 0 && len(history)+1 >= n {
 		last := history[len(history)-n+1:]
 		for i := 0; i+n <= len(history); i++ {
-			if slices.Equal(history[i:i+n-1], last) {
-				scores[history[i+n-1]] = math.Inf(-1)
+			if id := history[i+n-1]; int(id) < len(scores) && slices.Equal(history[i:i+n-1], last) {
+				scores[id] = math.Inf(-1)
 			}
 		}
 	}
