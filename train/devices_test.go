@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"goblip/internal/golden"
-	"goblip/internal/pjrt"
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -29,10 +28,8 @@ func TestDevicesAgree(t *testing.T) {
 		trainOnDevices(t)
 		return
 	}
-	if _, info, err := pjrt.Open(); err != nil {
-		t.Fatal(err)
-	} else if info.Devices < 4 {
-		t.Skipf("the %s backend has %d device(s), this test needs 4", info.Kind, info.Devices)
+	if n := golden.Backend(t).NumDevices(); n < 4 {
+		t.Skipf("the backend %s has %d device(s), this test needs 4", golden.Backend(t).Name(), n)
 	}
 	worker := exec.Command(os.Args[0], "-test.run=^TestDevicesAgree$", "-test.v")
 	worker.Env = append(os.Environ(), devicesWorker+"=1", "NPROC=16")

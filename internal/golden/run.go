@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"os"
 	"sync"
 	"testing"
 
@@ -13,9 +14,16 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Backend is the one that goblip computes on.
+// Backend is the one that goblip computes on. XLA spends less on machine code than it would in
+// training: a test runs each of its graphs a few times at most, and compiles in half of the time.
 func Backend(t testing.TB) compute.Backend {
 	t.Helper()
+	const flags = "XLA_FLAGS" // read once, when the plugin is loaded
+	if os.Getenv(flags) == "" {
+		if err := os.Setenv(flags, "--xla_backend_optimization_level=0"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	backend, _, err := pjrt.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -38,12 +46,16 @@ func Go(t testing.TB) compute.Backend {
 	return backend
 }
 
-// Store holds weights as models expect them: tensor a.b is the variable /model/a/b.
+// Store holds copies of weights as models expect them: tensor a.b is the variable /model/a/b.
 func Store(t testing.TB, weights map[string]*tensors.Tensor) *model.Store {
 	t.Helper()
 	store := model.NewStore()
 	for name, value := range weights {
-		if _, err := store.CreateVariable(checkpoints.VariablePath(name), value); err != nil {
+		own, err := value.LocalClone() // a tensor belongs to one backend and one store
+		if err == nil {
+			_, err = store.CreateVariable(checkpoints.VariablePath(name), own)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,6 +113,11 @@ func (f *Func) Run(inputs ...*tensors.Tensor) []*tensors.Tensor {
 	out, err := f.exec.Call(args...)
 	if err != nil {
 		f.t.Fatalf("%+v", err)
+	}
+	for _, o := range out {
+		if err := o.ToLocal(); err != nil { // so that a function on another backend can take it
+			f.t.Fatal(err)
+		}
 	}
 	known := map[string]bool{}
 	for _, name := range f.names {
