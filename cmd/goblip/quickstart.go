@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,7 +151,7 @@ func (q *quickstart) run(ctx context.Context) error {
 			return recipes.CLIP(ctx, q.backend, clip, training, o)
 		}},
 		{"lm", "the language model, on text alone; frozen afterwards", func(o recipes.Options) (train.Summary, error) {
-			return recipes.LM(ctx, q.backend, lm, shapesDocuments(lm.Steps*lm.Batch, q.Seed), o)
+			return recipes.LM(ctx, q.backend, lm, slices.Collect(shapes.Texts(min(lm.Steps*lm.Batch, 30000), q.Seed)), o)
 		}},
 		{"stage1", "the Q-Former learns to read the frozen image tower: ITC, ITM, ITG", func(o recipes.Options) (train.Summary, error) {
 			return recipes.Stage1(ctx, q.backend, stage1, training, q.dir("clip", "final"), o)
@@ -239,22 +240,6 @@ func (q *quickstart) pictures(split string) (*infer.Pictures, error) {
 	bar := barFor("reading pictures", len(set.Records), q.quiet)
 	defer bar.Done()
 	return infer.LoadPictures(set, recipes.DefaultCLIP().ImageSize, bar.Update)
-}
-
-// shapesDocuments are texts over all attribute combinations, those of no picture included.
-func shapesDocuments(n int, seed uint64) []recipes.Document {
-	var out []recipes.Document
-	for d := range shapes.Documents(n, seed) {
-		document := recipes.Document{Context: d.Caption, Text: d.Second}
-		switch {
-		case d.Question != nil:
-			document.Text = infer.QuestionPrompt(d.Question.Question) + " " + d.Question.Answers[0]
-		case d.Second == "":
-			document = recipes.Document{Text: d.Caption}
-		}
-		out = append(out, document)
-	}
-	return out
 }
 
 // evaluate fills the results and writes results.json and report.html.

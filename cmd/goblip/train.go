@@ -281,12 +281,8 @@ func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*i
 }
 
 func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options, batchChosen bool) (train.Summary, error) {
-	var documents []recipes.Document
-	for d := range recipes.CaptionDocuments(set) {
-		documents = append(documents, d)
-	}
-	t.fitBatch("lm", &s.Common, len(documents), batchChosen)
-	return recipes.LM(ctx, backend, s, documents, o)
+	t.fitBatch("lm", &s.Common, len(set.Records), batchChosen)
+	return recipes.LM(ctx, backend, s, set.Records, o)
 }
 
 // towerVision is --vision, or a tower trained on the same data first.

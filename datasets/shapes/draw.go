@@ -21,8 +21,8 @@ func Draw(scene Scene, size int, rng *rand.Rand) []byte {
 		c.clutter(rng)
 	}
 
-	radius := side * uniform(rng, 0.20, 0.24)
-	small := side * uniform(rng, 0.10, 0.12)
+	radius := side * uniform(rng, 0.22, 0.26)
+	small := side * uniform(rng, 0.115, 0.13)
 	x, y, places := layout(rng, scene, side, radius, small)
 	mainFigure := newFigure(scene.Main.Shape, x, y, radius, tilt(rng, scene.Main.Shape))
 	mainPaint := paint(rng, scene.Main, side)
@@ -97,7 +97,7 @@ func tilt(rng *rand.Rand, shape string) float64 {
 func paint(rng *rand.Rand, m Main, side float64) func(x, y float64) rgb {
 	base := shade(rng, m.Colour)
 	tone := secondTone(rng, m.Colour, base)
-	period := side * uniform(rng, 0.115, 0.14)
+	period := side * uniform(rng, 0.15, 0.18)
 	phase, angle := rng.Float64(), rng.Float64()*math.Pi
 	sin, cos := math.Sincos(angle)
 	switch m.Texture {

@@ -3,8 +3,9 @@ package recipes
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"iter"
+	"math/rand/v2"
+	"slices"
 
 	"goblip/datasets"
 	"goblip/datasets/text"
@@ -27,6 +28,7 @@ type LMSettings struct {
 	Heads      int `json:"num_attention_heads" help:"attention heads"`
 	FFN        int `json:"ffn_dim" help:"feed-forward width"`
 	VocabSize  int `json:"vocab_size" help:"byte-level BPE learnt from the texts, at most"`
+	Texts      int `json:"texts_per_document" help:"captions and questions of one picture that a training text holds"`
 	Positions  int `json:"max_position_embeddings" help:"longest sequence, soft prompt included"`
 }
 
@@ -37,66 +39,59 @@ type LMSettings struct {
 // 2 cores, about a minute.
 func DefaultLM() *LMSettings {
 	return &LMSettings{
-		Common: Common{Steps: 800, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 50,
-			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 64},
-		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, VocabSize: 2000, Positions: 160,
+		Common: Common{Steps: 300, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 3e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 96},
+		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, VocabSize: 2000, Texts: 4, Positions: 160,
 	}
 }
 
-// Document is one text to learn from: two pieces that are about the same thing, or one.
+// document is the texts of one record, tokenized: each starts with </s>.
 //
-// A large language model has learnt from packed documents to use what stands before </s>; a small
-// one learns it here, so that a soft visual prompt before </s> can take the place of a description.
-type Document struct {
-	Context string // may be empty
-	Text    string
-}
+// A large language model has learnt from packed texts to use what stands before </s>; a small one
+// learns it here, from texts about one thing behind each other, so that a soft visual prompt before
+// </s> can take the place of a description.
+type document struct{ captions, questions [][]int32 }
 
-// CaptionDocuments pairs the captions of a picture, each with the next.
-func CaptionDocuments(set *datasets.Set) iter.Seq[Document] {
-	return func(yield func(Document) bool) {
-		for _, r := range set.Records {
-			for i, c := range r.Captions {
-				d := Document{Text: c}
-				if next := (i + 1) % len(r.Captions); next != i {
-					d.Context = r.Captions[next]
-				}
-				if !yield(d) {
-					return
-				}
-			}
-			for i, q := range r.Questions {
-				if len(r.Captions) == 0 || len(q.Answers) == 0 {
-					continue
-				}
-				d := Document{Context: r.Captions[i%len(r.Captions)], Text: infer.QuestionPrompt(q.Question) + " " + q.Answers[0]}
-				if !yield(d) {
-					return
-				}
-			}
-		}
+// pick lays texts of a document behind each other: a caption, then others drawn without repeats.
+func (d document) pick(texts int, rng *rand.Rand) []int32 {
+	first := rng.IntN(len(d.captions))
+	row := slices.Clone(d.captions[first])
+	rest := slices.Concat(d.captions[:first], d.captions[first+1:], d.questions)
+	rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	for _, r := range rest[:min(texts-1, len(rest))] {
+		row = append(row, r...)
 	}
+	return row
 }
 
-func fingerprintOf(documents []Document) string {
-	h := fnv.New64a()
-	for _, d := range documents {
-		fmt.Fprintf(h, "%q %q\n", d.Context, d.Text)
+// longest is the length of the longest row that pick can make.
+func (d document) longest(texts int) int {
+	var lengths []int
+	for _, ids := range slices.Concat(d.captions, d.questions) {
+		lengths = append(lengths, len(ids))
 	}
-	return fmt.Sprintf("%d texts %016x", len(documents), h.Sum64())
+	slices.Sort(lengths)
+	total := 0
+	for _, n := range lengths[max(0, len(lengths)-texts):] {
+		total += n
+	}
+	return total
 }
 
-// LM trains an OPT and writes OUT/final.
-func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents []Document, o Options) (train.Summary, error) {
+// LM trains an OPT on the captions and questions of records and writes OUT/final.
+func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []datasets.Record, o Options) (train.Summary, error) {
 	var none train.Summary
 	if err := s.Validate(); err != nil {
 		return none, fmt.Errorf("lm: %w", err)
 	}
+	if s.Texts < 1 {
+		return none, fmt.Errorf("lm: texts_per_document must be 1 or more")
+	}
 	words, err := text.TrainBPE(func(yield func(string) bool) {
-		for _, d := range documents {
-			// Each piece with and without a leading space: a word in front and the same word inside.
-			for _, piece := range []string{d.Context, d.Text} {
-				if piece != "" && !(yield(piece) && yield(" "+piece)) {
+		for i := range records {
+			for t := range textsOf(&records[i]) {
+				// With and without a leading space: a word in front and the same word inside.
+				if !(yield(t) && yield(" "+t)) {
 					return
 				}
 			}
@@ -106,16 +101,23 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents [
 		return none, fmt.Errorf("lm: %w", err)
 	}
 	words.AddSpecial(infer.ImageToken)
-	rows, longest := make([][]int32, len(documents)), 0
-	for i, d := range documents {
-		if d.Context != "" {
-			rows[i] = words.Encode(d.Context)
+	documents, longest := make([]document, len(records)), 0
+	for i, r := range records {
+		if len(r.Captions) == 0 {
+			return none, fmt.Errorf("lm: %s: record %d has no caption", r.Origin, i)
 		}
-		rows[i] = append(rows[i], words.Encode(d.Text+"\n")...)
-		if len(rows[i]) > s.MaxTextLength {
-			rows[i] = rows[i][:s.MaxTextLength]
+		d := &documents[i]
+		n := 0
+		for t := range textsOf(&r) {
+			ids := words.Encode(t + "\n")
+			if n < len(r.Captions) {
+				d.captions = append(d.captions, ids)
+			} else {
+				d.questions = append(d.questions, ids)
+			}
+			n++
 		}
-		longest = max(longest, len(rows[i]))
+		longest = max(longest, d.longest(s.Texts))
 	}
 	cfg := opt.Default()
 	cfg.Architectures = []string{"OPTForCausalLM"}
@@ -126,18 +128,18 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents [
 		return none, fmt.Errorf("lm: %w", err)
 	}
 	pad, _ := words.ID(text.OPTPadToken)
-	length := roundUp(longest, 8)
-	visits := newOrder(s.Seed, len(rows), s.Batch)
+	length := min(roundUp(longest, 8), s.MaxTextLength)
+	visits := newOrder(s.Seed, len(documents), s.Batch)
 	store := model.NewStore()
 	r := &recipe{
 		name: "lm", backend: backend, store: store, objective: objective.LM(&cfg), common: &s.Common, settings: s,
-		decays: train.DecaysMatrices, records: len(rows), corpus: fingerprintOf(documents),
+		decays: train.DecaysMatrices, records: len(documents), corpus: fingerprint(&datasets.Set{Records: records}),
 		inputs: []shapes.Shape{shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
 		data: func(i int) ([]*tensors.Tensor, error) {
-			picked, _ := visits.rows(i)
+			picked, epoch := visits.rows(i)
 			batch := make([][]int32, len(picked))
 			for j, k := range picked {
-				batch[j] = rows[k]
+				batch[j] = documents[k].pick(s.Texts, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
 			}
 			ids, mask := padded(batch, length, pad)
 			return []*tensors.Tensor{ids, mask}, nil
@@ -148,4 +150,20 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, documents [
 		return summary, err
 	}
 	return summary, writeModel(finalDir(o.Dir), store, &cfg, nil, words.Save)
+}
+
+// textsOf runs over a record's captions, then its questions with their answers as stage 2 asks them.
+func textsOf(r *datasets.Record) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, c := range r.Captions {
+			if !yield(c) {
+				return
+			}
+		}
+		for _, q := range r.Questions {
+			if len(q.Answers) > 0 && !yield(infer.QuestionPrompt(q.Question)+" "+q.Answers[0]) {
+				return
+			}
+		}
+	}
 }

@@ -14,7 +14,7 @@ var (
 	small = map[string]string{
 		"image_size": "ours", "patch_size": "ours", "hidden_size": "ours", "num_hidden_layers": "ours", "num_attention_heads": "ours",
 		"intermediate_size": "ours", "text_hidden_size": "ours", "text_num_hidden_layers": "ours", "text_num_attention_heads": "ours",
-		"projection_dim": "ours", "vocab_size": "ours", "ffn_dim": "ours", "max_position_embeddings": "ours",
+		"projection_dim": "ours", "vocab_size": "ours", "ffn_dim": "ours", "texts_per_document": "ours", "max_position_embeddings": "ours",
 	}
 	CLIPSources   = merged(optimizer, small)
 	LMSources     = merged(optimizer, small)
