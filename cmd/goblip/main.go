@@ -29,6 +29,7 @@ func commands() []*cobra.Command {
 		newMatchCommand(),
 		newEmbedCommand(),
 		newBenchCommand(),
+		newDataCommand(),
 		newScoreCommand(),
 	}
 }
