@@ -140,3 +140,30 @@ func columns(x *tensors.Tensor, first int) *tensors.Tensor {
 	}
 	return tensors.FromFlatDataAndDimensions(kept, rows, n-first)
 }
+
+// TestStage1Captions generates with the stage-1 model alone, greedily from [DEC], as the text tokens
+// see the queries and nothing behind them.
+func TestStage1Captions(t *testing.T) {
+	const length, dec = 12, 287
+	c := golden.Open(t, stage1Case)
+	store, vision, cfg := lavisModel(t, c)
+	f := golden.New(t, golden.Go(t), store, func(scope *model.Scope, in []*Node) []*Node {
+		im := EncodeImages(scope, &cfg, lastState(scope, &vision, in[0]))
+		return []*Node{ArgMax(GenerateText(scope, &cfg, im.Past, in[1], in[2]), -1)}
+	})
+	ids, mask := make([]int32, 4*length), make([]int32, 4*length)
+	for row := range 4 {
+		ids[row*length] = dec
+	}
+	for at := range length - 1 {
+		for row := range 4 {
+			mask[row*length+at] = 1
+		}
+		next := f.Run(c.Input("pixel_values"), tensors.FromFlatDataAndDimensions(ids, 4, length), tensors.FromFlatDataAndDimensions(mask, 4, length))
+		words := tensors.MustCopyFlatData[int32](next[0])
+		for row := range 4 {
+			ids[row*length+at+1] = words[row*length+at] // no row of this case reaches [SEP]
+		}
+	}
+	c.Check("gen.greedy.ids", tensors.FromFlatDataAndDimensions(ids, 4, length))
+}
