@@ -74,6 +74,22 @@ func TestHelp(t *testing.T) {
 	visit(newRootCommand(&opts, &started))
 }
 
+// TestCommands notices a command that fell out of the list.
+func TestCommands(t *testing.T) {
+	have := map[string]bool{}
+	for _, cmd := range commands() {
+		if have[cmd.Name()] {
+			t.Errorf("%s is listed twice", cmd.Name())
+		}
+		have[cmd.Name()] = true
+	}
+	for _, name := range strings.Fields("setup doctor quickstart train caption ask match embed bench data score") {
+		if !have[name] {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if status := run(t.Context(), []string{"doctor", "--json"}, &stdout, &stderr); status != 0 {
