@@ -140,6 +140,7 @@ func (q *quickstart) run(ctx context.Context) error {
 	lm.Seed, lm.Steps = q.Seed, q.steps(lm.Steps)
 	stage1 := recipes.DefaultStage1()
 	stage1.Seed, stage1.Steps = q.Seed, q.steps(stage1.Steps)
+	stage1.Keys = "exact" // the whole gradient: a small budget profits from it
 	stage2 := recipes.DefaultStage2()
 	stage2.Seed, stage2.Steps = q.Seed, q.steps(stage2.Steps)
 

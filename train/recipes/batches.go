@@ -31,7 +31,7 @@ func encodeCaptions(set *datasets.Set, t text.Tokenizer, limit int) (ids [][][]i
 // captionLength is the padded length of a set's captions: the longest, rounded up, within limit.
 func captionLength(set *datasets.Set, t text.Tokenizer, limit int) (int, error) {
 	_, longest, err := encodeCaptions(set, t, limit)
-	return min(roundUp(longest, 4), limit), err
+	return min(roundUp(longest, 2), limit), err
 }
 
 // roundUp pads lengths to few values, so that few graphs are compiled.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"goblip/datasets"
 	"goblip/datasets/text"
 	"goblip/infer"
 	"goblip/models/clip"
@@ -31,6 +32,7 @@ type CLIPSettings struct {
 	TextLayers   int    `json:"text_num_hidden_layers" help:"blocks of the text tower"`
 	TextHeads    int    `json:"text_num_attention_heads" help:"of the text tower"`
 	Projection   int    `json:"projection_dim" help:"width of the shared space"`
+	Negatives    bool   `json:"hard_negatives" help:"for each picture a wrong caption that differs in one word" source:"NegCLIP, arXiv 2210.01936, section 5"`
 	VocabSize    int    `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
 }
 
@@ -41,10 +43,10 @@ type CLIPSettings struct {
 // 2 cores, about 3 minutes on 24,000 pictures of 48 pixels.
 func DefaultCLIP() *CLIPSettings {
 	return &CLIPSettings{
-		Common: Common{Steps: 650, Batch: 128, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+		Common: Common{Steps: 600, Batch: 128, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 50,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.06, MaxTextLength: 32},
 		Vision: "eva", ImageSize: 48, PatchSize: 8, HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
-		TextHidden: 96, TextLayers: 2, TextHeads: 4, Projection: 96, VocabSize: 2000,
+		TextHidden: 96, TextLayers: 2, TextHeads: 4, Projection: 96, Negatives: true, VocabSize: 2000,
 	}
 }
 
@@ -90,9 +92,12 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	}
 	store := model.NewStore()
 	r := &recipe{
-		name: "clip", backend: backend, store: store, objective: objective.CLIP(cfg, infer.Mean(), infer.Std()), common: &s.Common, settings: s,
+		name: "clip", backend: backend, store: store, objective: objective.CLIP(cfg, infer.Mean(), infer.Std(), s.Negatives), common: &s.Common, settings: s,
 		decays: train.DecaysMatrices, records: p.Len(),
 		inputs: []shapes.Shape{shapeUint8(s.Batch, s.ImageSize, s.ImageSize, 3), shapeInt32(s.Batch, length)},
+	}
+	if s.Negatives {
+		r.inputs = append(r.inputs, shapeInt32(s.Batch, length))
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
 		captions, _, err := encodeCaptions(p.Set, words, length)
@@ -100,10 +105,23 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 			return nil, err
 		}
 		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		var wrong *substitutes
+		if s.Negatives {
+			wrong = newSubstitutes(captions)
+		}
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			ids, _ := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)
-			return []*tensors.Tensor{p.Batch(rows), ids}, nil
+			picked := pickCaptions(captions, rows, s.Seed, epoch)
+			ids, _ := padded(picked, length, 0)
+			batch := []*tensors.Tensor{p.Batch(rows), ids}
+			if wrong != nil {
+				for j, row := range rows {
+					picked[j] = wrong.wrong(picked[j], row, datasets.Rand(s.Seed, 0x9e6a, uint64(epoch), uint64(row)))
+				}
+				negatives, _ := padded(picked, length, 0)
+				batch = append(batch, negatives)
+			}
+			return batch, nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {

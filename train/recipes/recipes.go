@@ -7,6 +7,7 @@
 //	batches.go   order of the data, token ids, batches
 //	frozen.go    the frozen image encoder's states
 //	clip.go      recipe "clip": the image tower, by contrast with text
+//	negatives.go wrong captions that read like right ones
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
 //	stage2.go    recipe "blip2/stage2"
