@@ -115,7 +115,7 @@ func TestDeclareReports(t *testing.T) {
 	}
 }
 
-// TestDropout: off outside training; in training it drops the share it should, keeps the mean,
+// TestDropout: off outside training and in evaluation, which has random numbers all the same; in training it drops the share it should, keeps the mean,
 // and is a function of the stream alone.
 func TestDropout(t *testing.T) {
 	ones := make([]float32, 10000)
@@ -123,11 +123,9 @@ func TestDropout(t *testing.T) {
 		ones[i] = 1
 	}
 	x := tensors.FromValue(ones)
-	run := func(train bool, step int) (first, second []float32) {
+	run := func(mode func(state *Node), step int) (first, second []float32) {
 		out := golden.New(t, golden.Go(t), model.NewStore(), func(_ *model.Scope, in []*Node) []*Node {
-			if train {
-				nn.Train(in[1])
-			}
+			mode(in[1])
 			return []*Node{nn.Dropout(in[0], 0.25), nn.Dropout(in[0], 0.25)}
 		}).Run(x, nn.StepRNG(3, step))
 		return tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1])
@@ -137,22 +135,28 @@ func TestDropout(t *testing.T) {
 			switch {
 			case v == 0:
 				n++
-			case v != 1 && math.Abs(float64(v)-1/0.75) > 1e-6:
+			case math.Abs(float64(v)-1/0.75) > 1e-6:
 				t.Fatalf("an element became %g", v)
 			}
 		}
 		return n
 	}
 	same := func(x, y []float32) bool { return tensors.FromValue(x).Equal(tensors.FromValue(y)) }
-	if off, _ := run(false, 0); !same(off, ones) {
+	if off, _ := run(func(*Node) {}, 0); !same(off, ones) {
 		t.Error("dropout outside training")
 	}
-	first, second := run(true, 0)
+	if off, _ := run(func(state *Node) {
+		nn.Evaluate(state)
+		nn.Uniform(state.Graph(), 3)
+	}, 0); !same(off, ones) {
+		t.Error("dropout in evaluation")
+	}
+	first, second := run(nn.Train, 0)
 	if n := zeros(first); n < 2300 || n > 2700 { // 2,500, five deviations of 43
 		t.Errorf("%d of 10,000 dropped at rate 0.25", n)
 	}
-	again, _ := run(true, 0)
-	next, _ := run(true, 1)
+	again, _ := run(nn.Train, 0)
+	next, _ := run(nn.Train, 1)
 	if !same(first, again) {
 		t.Error("one step's stream gave two masks")
 	}
