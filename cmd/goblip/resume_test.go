@@ -112,8 +112,7 @@ func TestKilledRunResumes(t *testing.T) {
 		t.Skip("starts the program many times")
 	}
 	data := filepath.Join(corpus(t, 24), "train.jsonl")
-	vision, llm := towers(t, data)
-	_ = llm
+	vision, _ := towers(t, data)
 	for _, test := range []struct {
 		name string
 		args []string

@@ -139,7 +139,7 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := datasets.Open(t.data)
+	set, err := openCaptioned(t.data)
 	if err != nil {
 		return err
 	}
@@ -258,6 +258,24 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
 }
 
+// openCaptioned opens a data set that can be trained on.
+func openCaptioned(path string) (*datasets.Set, error) {
+	set, err := datasets.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range set.Records {
+		if len(r.Captions) > 0 {
+			continue
+		}
+		if r.Origin == r.Image { // of a folder
+			return nil, fmt.Errorf("%s: no caption; it belongs into %s.txt", r.Image, strings.TrimSuffix(r.Image, filepath.Ext(r.Image)))
+		}
+		return nil, fmt.Errorf("%s: no caption", r.Origin)
+	}
+	return set, nil
+}
+
 // load reads the training pictures, and the held-out ones into o.
 func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
@@ -269,7 +287,7 @@ func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*i
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := datasets.Open(t.val)
+		held, err := openCaptioned(t.val)
 		if err != nil {
 			return nil, err
 		}
