@@ -1,6 +1,9 @@
 package infer
 
 import (
+	"math"
+	"slices"
+
 	"goblip/models/nn"
 	"goblip/models/vit"
 
@@ -82,3 +85,27 @@ func (f *Features) Batch(rows []int) *tensors.Tensor {
 
 // Len is the number of pictures.
 func (f *Features) Len() int { return len(f.states) / (f.tokens * f.width) }
+
+// Classes are the class token's states of all pictures, centred and of unit length:
+// [pictures][hidden]. Their dot product says how alike two pictures look to the encoder.
+func (f *Features) Classes() [][]float32 {
+	mean := make([]float64, f.width)
+	out := make([][]float32, f.Len())
+	for i := range out {
+		out[i] = slices.Clone(f.states[i*f.tokens*f.width : i*f.tokens*f.width+f.width])
+		for j, x := range out[i] {
+			mean[j] += float64(x) / float64(len(out))
+		}
+	}
+	for _, v := range out {
+		norm := 0.0
+		for j := range v {
+			v[j] -= float32(mean[j])
+			norm += float64(v[j]) * float64(v[j])
+		}
+		for j := range v {
+			v[j] /= float32(math.Sqrt(norm) + 1e-12)
+		}
+	}
+	return out
+}

@@ -37,29 +37,6 @@ func captionLength(set *datasets.Set, t text.Tokenizer, limit int) (int, error) 
 // roundUp pads lengths to few values, so that few graphs are compiled.
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
-// order visits a set's records in a new order each epoch: micro-batch i -> its records and its epoch.
-type order struct {
-	seed        uint64
-	n, batch    int
-	epoch       int
-	permutation []int
-}
-
-func newOrder(seed uint64, n, batch int) *order {
-	return &order{seed: seed, n: n, batch: batch, epoch: -1}
-}
-
-// rows of micro-batch i; a last batch that would be short is dropped.
-func (o *order) rows(i int) (rows []int, epoch int) {
-	perEpoch := o.n / o.batch
-	epoch = i / perEpoch
-	if epoch != o.epoch {
-		o.permutation, o.epoch = datasets.Order(o.seed, epoch, o.n), epoch
-	}
-	at := i % perEpoch * o.batch
-	return o.permutation[at : at+o.batch], epoch
-}
-
 // padded makes a tensor of rows of ids and their mask, padded on the right.
 func padded(rows [][]int32, length int, pad int32) (ids, mask *tensors.Tensor) {
 	flat, seen := text.Pad(rows, length, pad, false)

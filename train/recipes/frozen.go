@@ -44,16 +44,17 @@ func (f *frozen) shape(batch int) shapes.Shape {
 	return shapeUint8(batch, v.ImageSize, v.ImageSize, 3)
 }
 
-// images gathers a batch of a data set: its states, or its pixels.
-func (f *frozen) images(p *infer.Pictures) (func(rows []int) *tensors.Tensor, error) {
+// images gathers a batch of a data set: its states, or its pixels. classes say how alike pictures
+// look (infer.Features.Classes); nil where states are not kept.
+func (f *frozen) images(p *infer.Pictures) (batch func(rows []int) *tensors.Tensor, classes func() [][]float32, err error) {
 	if !f.kept {
-		return p.Batch, nil
+		return p.Batch, func() [][]float32 { return nil }, nil
 	}
 	bar := progress("encoding pictures", p.Len(), f.quiet)
 	features, err := infer.Encode(f.backend, f.store, &f.cfg.Vision, p, bar.Update)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bar.Done()
-	return features.Batch, nil
+	return features.Batch, features.Classes, nil
 }

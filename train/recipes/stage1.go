@@ -31,6 +31,7 @@ type Stage1Settings struct {
 	Smoothing      float64 `json:"label_smoothing" help:"of ITC and ITG" source:"LAVIS blip2_qformer.py: 0.1"`
 	Keys           string  `json:"itc_keys" help:"compat: no gradient through the other side, as LAVIS; exact: gradient through both" source:"spec of LAVIS: compat"`
 	ITG            bool    `json:"itg" help:"image-grounded text generation" source:"BLIP-2 section 3.2 and table 6"`
+	Alike          int     `json:"alike" help:"a batch holds pictures in groups of this many that look alike to the frozen encoder, which makes in-batch negatives hard; 1: any order" source:"ours"`
 	VocabSize      int     `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
 }
 
@@ -44,7 +45,7 @@ func DefaultStage1() *Stage1Settings {
 		Common: Common{Steps: 600, Batch: 96, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 32},
 		Queries: 8, HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192, CrossFrequency: 2, Projection: 64,
-		Dropout: 0, Smoothing: 0.1, Keys: "compat", ITG: true, VocabSize: 2000,
+		Dropout: 0, Smoothing: 0.1, Keys: "compat", ITG: true, Alike: 4, VocabSize: 2000,
 	}
 }
 
@@ -57,6 +58,9 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	}
 	if s.Keys != "compat" && s.Keys != "exact" {
 		return none, fmt.Errorf("stage1: itc_keys %q is not compat or exact", s.Keys)
+	}
+	if s.Alike < 1 {
+		return none, fmt.Errorf("stage1: alike must be 1 or more")
 	}
 	if s.Batch < 2 {
 		return none, fmt.Errorf("stage1: batch must be 2 or more, for negatives")
@@ -105,11 +109,14 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		images, err := frozen.images(p)
+		images, classes, err := frozen.images(p)
 		if err != nil {
 			return nil, err
 		}
 		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		if s.Alike > 1 {
+			visits.alike, visits.classes = s.Alike, classes()
+		}
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			ids, mask := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)

@@ -99,7 +99,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		images, err := frozen.images(p)
+		images, _, err := frozen.images(p)
 		if err != nil {
 			return nil, err
 		}
