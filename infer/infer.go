@@ -4,6 +4,7 @@
 //	infer.go      constants of the pixel input, prompts
 //	load.go       tensors of folders as parts of a model
 //	pictures.go   pictures in memory
+//	preprocess.go how a model wants its pictures prepared
 //	features.go   the frozen image encoder's states
 //	retriever.go  a stage-1 model: embeddings, similarity, match
 //	captioner.go  a stage-2 model: captions and answers

@@ -189,17 +189,6 @@ func stage1Only(name string) bool {
 // the temperature. They lie in a file of their own beside the model's.
 func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }
 
-// ImageSize is the side in pixels that a folder's image tower wants.
-func ImageSize(dir string) (int, error) {
-	folder, err := checkpoints.OpenFolder(dir)
-	if err != nil {
-		return 0, err
-	}
-	defer folder.Close()
-	cfg, _, err := visionOf(folder)
-	return cfg.ImageSize, err
-}
-
 // Trainable says what BLIP-2 trains: all but the frozen towers, which are the image encoder without
 // its final norm, and the whole language model.
 func Trainable(name string) bool {

@@ -14,25 +14,33 @@ import (
 type Pictures struct {
 	Set    *datasets.Set
 	Side   int // pixels
+	Alpha  image.Alpha
 	Pixels []byte
 }
 
 // maxPixelBytes bounds what LoadPictures holds in memory.
 const maxPixelBytes = 8 << 30
 
-// LoadPictures decodes all pictures of a set, in parallel; progress may be nil.
+// LoadPictures decodes all pictures of a set, in parallel, each to a square; transparent ones are laid
+// on white. progress may be nil.
 func LoadPictures(set *datasets.Set, side int, progress func(done, total int)) (*Pictures, error) {
+	return PreparePictures(set, image.Processor{Size: side, Alpha: image.AlphaWhite}, progress)
+}
+
+// PreparePictures is LoadPictures as a model wants them: see ImageProcessor.
+func PreparePictures(set *datasets.Set, p image.Processor, progress func(done, total int)) (*Pictures, error) {
 	if len(set.Records) == 0 {
 		return nil, fmt.Errorf("%s: no pictures", set.Name)
 	}
+	side := p.Side()
 	if need := int64(len(set.Records)) * int64(side) * int64(side) * 3; need > maxPixelBytes {
 		return nil, fmt.Errorf("%s: %d pictures of %d pixels a side need %d GiB of memory, more than %d", set.Name, len(set.Records), side, need>>30, maxPixelBytes>>30)
 	}
-	pixels, err := set.LoadPixels(image.Processor{Size: side}, progress)
+	pixels, err := set.LoadPixels(p, progress)
 	if err != nil {
 		return nil, err
 	}
-	return &Pictures{set, side, pixels}, nil
+	return &Pictures{Set: set, Side: side, Alpha: p.Alpha, Pixels: pixels}, nil
 }
 
 // Len is the number of pictures.

@@ -15,6 +15,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/datasets"
+	"goblip/datasets/image"
 	"goblip/infer"
 	"goblip/internal/pjrt"
 	"goblip/train"
@@ -218,7 +219,7 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 	case *recipes.LMSettings:
 		return t.lm(ctx, backend, s, set, o, t.batchChosen(""))
 	case *recipes.CLIPSettings:
-		pictures, err := t.load(set, s.ImageSize, &o)
+		pictures, err := t.loadFor(s, set, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
@@ -229,11 +230,11 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		side, err := infer.ImageSize(vision)
+		processor, err := infer.ImageProcessor(vision)
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.load(set, side, &o)
+		pictures, err := t.load(set, processor, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
@@ -244,11 +245,11 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		side, err := infer.ImageSize(t.init)
+		processor, err := infer.ImageProcessor(t.init)
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.load(set, side, &o)
+		pictures, err := t.load(set, processor, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
@@ -277,10 +278,10 @@ func openCaptioned(path string) (*datasets.Set, error) {
 }
 
 // load reads the training pictures, and the held-out ones into o.
-func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*infer.Pictures, error) {
+func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
-		pictures, err := infer.LoadPictures(set, side, bar.Update)
+		pictures, err := infer.PreparePictures(set, p, bar.Update)
 		if err == nil {
 			bar.Done()
 		}
@@ -296,6 +297,15 @@ func (t *trainCommand) load(set *datasets.Set, side int, o *recipes.Options) (*i
 		}
 	}
 	return read(set)
+}
+
+// loadFor is load for an image tower that is yet to be trained.
+func (t *trainCommand) loadFor(s *recipes.CLIPSettings, set *datasets.Set, o *recipes.Options) (*infer.Pictures, error) {
+	alpha, err := image.ParseAlpha(s.Alpha)
+	if err != nil {
+		return nil, fmt.Errorf("clip: %w", err)
+	}
+	return t.load(set, image.Processor{Size: s.ImageSize, Alpha: alpha}, o)
 }
 
 func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options, batchChosen bool) (train.Summary, error) {
@@ -314,7 +324,7 @@ func (t *trainCommand) towerVision(ctx context.Context, backend compute.Backend,
 		return folder, nil
 	}
 	s := t.clipTower
-	pictures, err := t.load(set, s.ImageSize, &o)
+	pictures, err := t.loadFor(s, set, &o)
 	if err != nil {
 		return "", err
 	}

@@ -36,6 +36,15 @@ func picturesOf(paths []string) (*datasets.Set, error) {
 	return set, nil
 }
 
+// loadFor reads pictures as a model folder wants them.
+func loadFor(checkpoint string, set *datasets.Set) (*infer.Pictures, error) {
+	processor, err := infer.ImageProcessor(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	return infer.PreparePictures(set, processor, nil)
+}
+
 // generationFlags adds the options of generation, named as in transformers.
 func generationFlags(cmd *cobra.Command, o *generate.Options) {
 	*o = generate.Default()
@@ -70,7 +79,7 @@ func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts [
 	if err != nil {
 		return err
 	}
-	pictures, err := infer.LoadPictures(set, model.Config.Vision.ImageSize, nil)
+	pictures, err := loadFor(checkpoint, set)
 	if err != nil {
 		return err
 	}
@@ -282,7 +291,7 @@ func openRetriever(cmd *cobra.Command, checkpoint string, paths []string) (*infe
 	if len(paths) == 0 {
 		return model, nil, set, nil
 	}
-	pictures, err := infer.LoadPictures(set, model.Config.Vision.ImageSize, nil)
+	pictures, err := loadFor(checkpoint, set)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -1,8 +1,10 @@
 package image
 
 import (
+	"fmt"
 	stdimage "image"
 	"image/color"
+	"slices"
 )
 
 // Alpha says what becomes of transparency.
@@ -12,9 +14,22 @@ const (
 	// AlphaDrop keeps the colour stored under a transparent pixel, often
 	// black, as Pillow's convert("RGB") does: what BLIP was trained on.
 	AlphaDrop Alpha = iota
-	// AlphaWhite lays the picture on white, as later processors do.
+	// AlphaWhite lays the picture on white, as people see it and as later processors do.
 	AlphaWhite
 )
+
+var alphaNames = [...]string{AlphaDrop: "drop", AlphaWhite: "white"}
+
+// String is the name of the choice.
+func (a Alpha) String() string { return alphaNames[a] }
+
+// ParseAlpha reads what String writes.
+func ParseAlpha(name string) (Alpha, error) {
+	if i := slices.Index(alphaNames[:], name); i >= 0 {
+		return Alpha(i), nil
+	}
+	return 0, fmt.Errorf("alpha %q is not white or drop", name)
+}
 
 // toRGB brings any decoded picture to packed RGB.
 func toRGB(img stdimage.Image, format string, alpha Alpha) RGB {

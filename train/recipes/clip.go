@@ -24,6 +24,7 @@ type CLIPSettings struct {
 	Vision       string `json:"vision" help:"layout of the image tower: eva (transformers opens the BLIP-2 made of it) or clip" source:"BLIP-2 section 3.4"`
 	ImageSize    int    `json:"image_size" help:"pixels a side"`
 	PatchSize    int    `json:"patch_size" help:"pixels a side"`
+	Alpha        string `json:"alpha" help:"transparent pictures: white lays them on white; drop shows the colour stored under transparent pixels, often black, as BLIP does; stage 1 and 2 follow the tower" source:"transformers 5: white; LAVIS: drop"`
 	HiddenSize   int    `json:"hidden_size" help:"width of the image tower"`
 	Layers       int    `json:"num_hidden_layers" help:"blocks of the image tower; BLIP-2 leaves the last out" source:"BLIP-2 section 3.4"`
 	Heads        int    `json:"num_attention_heads" help:"of the image tower"`
@@ -45,7 +46,7 @@ func DefaultCLIP() *CLIPSettings {
 	return &CLIPSettings{
 		Common: Common{Steps: 600, Batch: 128, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 50,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.06, MaxTextLength: 32},
-		Vision: "eva", ImageSize: 48, PatchSize: 8, HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
+		Vision: "eva", ImageSize: 48, PatchSize: 8, Alpha: "white", HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
 		TextHidden: 96, TextLayers: 2, TextHeads: 4, Projection: 96, Negatives: true, VocabSize: 2000,
 	}
 }
@@ -131,5 +132,5 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	if err != nil {
 		return summary, err
 	}
-	return summary, writeModel(finalDir(o.Dir), store, cfg, nil, words.Save)
+	return summary, writeModel(finalDir(o.Dir), store, cfg, nil, words.Save, p)
 }

@@ -149,7 +149,7 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 	if err != nil {
 		return summary, err
 	}
-	return summary, writeModel(finalDir(o.Dir), store, &cfg, nil, words.Save)
+	return summary, writeModel(finalDir(o.Dir), store, &cfg, nil, words.Save, nil)
 }
 
 // textsOf runs over a record's captions, then its questions with their answers as stage 2 asks them.

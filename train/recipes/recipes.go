@@ -181,13 +181,22 @@ func held(o Options) *infer.Pictures {
 // finalDir is where a run's model folder goes.
 func finalDir(dir string) string { return filepath.Join(dir, "final") }
 
-// writeModel writes a store's model variables as a folder with tokenizer files.
-func writeModel(dir string, store *model.Store, config any, pretraining func(string) bool, fill func(dir string) error) error {
+// writeModel writes a store's model variables as a folder with tokenizer files, and, for a model that
+// was trained on pictures, how those are prepared.
+func writeModel(dir string, store *model.Store, config any, pretraining func(string) bool, fill func(dir string) error, p *infer.Pictures) error {
 	named, err := checkpoints.StoreTensors(store, nil)
 	if err != nil {
 		return err
 	}
-	return checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: pretraining, Fill: fill})
+	contents := checkpoints.Contents{Config: config, Tensors: named, Pretraining: pretraining, Fill: fill}
+	if p != nil {
+		preprocessor, err := infer.PreprocessorConfig(p)
+		if err != nil {
+			return err
+		}
+		contents.Files = map[string][]byte{infer.PreprocessorFile: preprocessor}
+	}
+	return checkpoints.WriteFolder(dir, contents)
 }
 
 func shapeInt32(dims ...int) shapes.Shape   { return shapes.Make(dtypes.Int32, dims...) }
