@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"strings"
 
@@ -20,6 +21,7 @@ const (
 	InitZeros       Init = iota // biases, LayerNorm's bias
 	InitOnes                    // LayerNorm's weight
 	InitNormal                  // N(0, initializer_range): BERT, ViT, OPT, query tokens
+	InitGrid                    // ViT positions: zero for the class token, then 2-D sines and cosines
 	InitTemperature             // the contrastive temperature of BLIP, 0.07
 	InitLogitScale              // CLIP's logit_scale, ln(1/0.07)
 )
@@ -88,6 +90,8 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 			for i := range values {
 				values[i] = float32(rng.NormFloat64() * initializerRange)
 			}
+		case InitGrid:
+			fillGrid(values, v.Shape().Dim(-1))
 		case InitTemperature:
 			values[0] = 0.07
 		case InitLogitScale:
@@ -108,4 +112,24 @@ func StepRNG(seed uint64, step int) *tensors.Tensor {
 		state[i] = rng.Uint64()
 	}
 	return tensors.FromFlatDataAndDimensions(state, RNGStateShape.Dimensions...)
+}
+
+// fillGrid starts a ViT's learned positions as sines and cosines of row and column (Beyer et al.,
+// https://arxiv.org/abs/2205.01580): with N(0, 0.02) a briefly trained tower hardly knows where
+// things are. values are [1+side*side, hidden], the class token's first.
+func fillGrid(values []float32, hidden int) {
+	side := int(math.Round(math.Sqrt(float64(len(values)/hidden - 1))))
+	frequencies := hidden / 4
+	for row := range side {
+		for col := range side {
+			at := values[(1+row*side+col)*hidden:]
+			for k := range frequencies {
+				rate := math.Pow(10000, -float64(k)/float64(max(frequencies-1, 1)))
+				for part, x := range []float64{float64(row), float64(col)} {
+					sin, cos := math.Sincos(x * rate)
+					at[(2*part)*frequencies+k], at[(2*part+1)*frequencies+k] = float32(sin), float32(cos)
+				}
+			}
+		}
+	}
 }

@@ -99,10 +99,10 @@ func embed(scope *model.Scope, cfg *Config, pixels *Node) *Node {
 	var class, position *Node
 	if cfg.ModelType == CLIP {
 		class = nn.Param(scope, "class_embedding", patches, nn.InitNormal, cfg.HiddenSize)
-		position = nn.Param(scope.At("position_embedding"), "weight", patches, nn.InitNormal, cfg.Tokens(), cfg.HiddenSize)
+		position = nn.Param(scope.At("position_embedding"), "weight", patches, nn.InitGrid, cfg.Tokens(), cfg.HiddenSize)
 	} else {
 		class = nn.Param(scope, "class_embedding", patches, nn.InitNormal, 1, 1, cfg.HiddenSize)
-		position = nn.Param(scope, "position_embedding", patches, nn.InitNormal, 1, cfg.Tokens(), cfg.HiddenSize)
+		position = nn.Param(scope, "position_embedding", patches, nn.InitGrid, 1, cfg.Tokens(), cfg.HiddenSize)
 	}
 	class = BroadcastToDims(Reshape(class, 1, 1, cfg.HiddenSize), batch, 1, cfg.HiddenSize)
 	x := Concatenate([]*Node{class, patches}, 1)
