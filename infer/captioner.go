@@ -50,11 +50,7 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	if c.Words, err = OpenBPE(dir); err != nil {
 		return nil, err
 	}
-	v := &cfg.Vision
-	want, err := Declare(backend, c.store, func(scope *model.Scope, in []*Node) {
-		prompt := blip2.VisualPrompt(scope, &cfg, ImageStates(scope, v, in[0]))
-		blip2.PromptedLogits(scope, &cfg, prompt, in[1], in[1])
-	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 2))
+	want, err := captionerTensors(backend, c.store, &cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +59,15 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	}
 	c.generator, err = generate.NewBLIP2(backend, c.store, &cfg)
 	return c, err
+}
+
+// captionerTensors declares the model's variables in the store and lists its tensors.
+func captionerTensors(backend compute.Backend, store *model.Store, cfg *blip2.Config) (map[string]shapes.Shape, error) {
+	v := &cfg.Vision
+	return Declare(backend, store, func(scope *model.Scope, in []*Node) {
+		prompt := blip2.VisualPrompt(scope, cfg, ImageStates(scope, v, in[0]))
+		blip2.PromptedLogits(scope, cfg, prompt, in[1], in[1])
+	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 2))
 }
 
 // Finalize frees the compiled graphs and the weights.
@@ -91,7 +96,8 @@ type Text struct {
 }
 
 // Write answers requests in fixed batches. Prompts are padded on the left to few lengths; an answer
-// does not depend on the other requests. It ends at the end-of-text token, "\n" in BLIP-2.
+// does not depend on the other requests: what sampling draws is a function of seed, picture and prompt.
+// It ends at the end-of-text token, "\n" in BLIP-2.
 func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, progress func(done, total int)) ([]Text, error) {
 	o.EOSTokenID = c.Config.Text.EOSTokenID
 	rows := make([][]int32, len(requests))
@@ -110,7 +116,7 @@ func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, p
 	err := batches(len(requests), func(picked []int, n int) error {
 		images, prompts, streams := make([]int, len(picked)), make([][]int32, len(picked)), make([]uint64, len(picked))
 		for i, k := range picked {
-			images[i], prompts[i], streams[i] = requests[k].Image, rows[k], uint64(k)
+			images[i], prompts[i], streams[i] = requests[k].Image, rows[k], f.stream(requests[k].Image, requests[k].Prompt)
 		}
 		visual, err := c.generator.VisualPrompt(f.Batch(images))
 		if err != nil {

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"hash/fnv"
 	"math"
 	"slices"
 
@@ -18,6 +19,7 @@ import (
 type Features struct {
 	tokens, width int
 	states        []float32 // [pictures, tokens, width]
+	pixels        []uint64  // a hash of each picture
 }
 
 // encodeBatch is how many pictures run through the encoder at a time.
@@ -48,6 +50,11 @@ func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pic
 	defer exec.Finalize()
 	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
+	for i := range p.Len() {
+		h := fnv.New64a()
+		h.Write(p.Picture(i)) // never fails
+		f.pixels = append(f.pixels, h.Sum64())
+	}
 	rows := make([]int, encodeBatch)
 	for at := 0; at < p.Len(); at += encodeBatch {
 		n := min(encodeBatch, p.Len()-at)
@@ -108,4 +115,12 @@ func (f *Features) Classes() [][]float32 {
 		}
 	}
 	return out
+}
+
+// stream names the random numbers of sampling for a picture and a prompt: they are the same wherever
+// the picture stands among others.
+func (f *Features) stream(image int, prompt string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(prompt)) // never fails
+	return f.pixels[image] ^ h.Sum64()
 }

@@ -51,14 +51,7 @@ func OpenRetriever(backend compute.Backend, dir string) (*Retriever, error) {
 	if r.Words, err = OpenWordPiece(dir); err != nil {
 		return nil, err
 	}
-	v := &cfg.Vision
-	want, err := Declare(backend, r.store, func(scope *model.Scope, in []*Node) {
-		states := ImageStates(scope, v, in[0])
-		im := blip2.EncodeImages(scope, &cfg, states)
-		blip2.ProjectImages(scope, &cfg, &im)
-		blip2.TextFeatures(scope, &cfg, in[1], in[1])
-		blip2.Match(scope, &cfg, im.Queries, im.KV, in[1], in[1])
-	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 4))
+	want, err := retrieverTensors(backend, r.store, &cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +59,17 @@ func OpenRetriever(backend compute.Backend, dir string) (*Retriever, error) {
 		return nil, err
 	}
 	return r, r.compile()
+}
+
+// retrieverTensors declares the model's variables in the store and lists its tensors.
+func retrieverTensors(backend compute.Backend, store *model.Store, cfg *blip2.Config) (map[string]shapes.Shape, error) {
+	v := &cfg.Vision
+	return Declare(backend, store, func(scope *model.Scope, in []*Node) {
+		im := blip2.EncodeImages(scope, cfg, ImageStates(scope, v, in[0]))
+		blip2.ProjectImages(scope, cfg, &im)
+		blip2.TextFeatures(scope, cfg, in[1], in[1])
+		blip2.Match(scope, cfg, im.Queries, im.KV, in[1], in[1])
+	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 4))
 }
 
 func (r *Retriever) compile() (err error) {
