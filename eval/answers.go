@@ -15,6 +15,9 @@ type Answered struct {
 	Given    string
 }
 
+// Right tells whether the answer that was given equals an accepted one after [NormalizeAnswer].
+func (a *Answered) Right() bool { return isAccepted(a.Given, a.Answers) }
+
 // Accuracy is the share of right answers of one kind of question, in percent with its confidence interval, and of the
 // blind baseline where there is one.
 type Accuracy struct {
@@ -24,8 +27,8 @@ type Accuracy struct {
 	Blind     *float64 // percent; nil without a baseline
 }
 
-// ScoreAnswers returns the accuracy of all questions (with an empty Kind) and of each kind in alphabetical order. An
-// answer is right if it equals an accepted one after [NormalizeAnswer]. blind may be nil.
+// ScoreAnswers returns the accuracy of all questions (with an empty Kind) and of each kind in alphabetical order; see
+// [Answered.Right]. blind may be nil.
 func ScoreAnswers(answered []Answered, blind *Blind, seed uint64) (overall Accuracy, kinds []Accuracy) {
 	byKind := map[string][]Answered{}
 	for _, a := range answered {
@@ -41,7 +44,7 @@ func ScoreAnswers(answered []Answered, blind *Blind, seed uint64) (overall Accur
 func accuracyOf(kind string, answered []Answered, blind *Blind, seed uint64) Accuracy {
 	right, blindRight := make([]float64, len(answered)), 0
 	for i, a := range answered {
-		if isAccepted(a.Given, a.Answers) {
+		if a.Right() {
 			right[i] = 100
 		}
 		if blind != nil && isAccepted(blind.Answer(a.Kind, a.Question), a.Answers) {

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -34,14 +35,46 @@ func BLEU(hyps []string, refs [][]string) (corpus [maxOrder]float64, images [][m
 	for i, hyp := range hyps {
 		c := countBLEU(hyp, refs[i])
 		images[i] = c.score()
-		total.length += c.length
-		total.refLength += c.refLength
-		for n := range maxOrder {
-			total.guess[n] += c.guess[n]
-			total.correct[n] += c.correct[n]
-		}
+		total.add(c)
 	}
 	return total.score(), images, nil
+}
+
+// BLEU4Interval returns BLEU-4 of the corpus with its percentile bootstrap interval: images are drawn, and their counts
+// summed, because corpus BLEU is not a mean. Captions and references are as written by people.
+func BLEU4Interval(hyps []string, refs [][]string, seed uint64) (Interval, error) {
+	if err := checkCaptions(hyps, refs); err != nil {
+		return Interval{}, err
+	}
+	counts := make([]bleuCounts, len(hyps))
+	var total bleuCounts
+	for i, hyp := range hyps {
+		tokens := make([]string, len(refs[i]))
+		for j, ref := range refs[i] {
+			tokens[j] = Tokenize(ref)
+		}
+		counts[i] = countBLEU(Tokenize(hyp), tokens)
+		total.add(counts[i])
+	}
+	rng := rand.New(rand.NewPCG(seed, 0))
+	scores := make([]float64, bootstrapResamples)
+	for r := range scores {
+		var drawn bleuCounts
+		for range counts {
+			drawn.add(counts[rng.IntN(len(counts))])
+		}
+		scores[r] = drawn.score()[maxOrder-1]
+	}
+	return percentiles(total.score()[maxOrder-1], scores), nil
+}
+
+func (c *bleuCounts) add(other bleuCounts) {
+	c.length += other.length
+	c.refLength += other.refLength
+	for n := range maxOrder {
+		c.guess[n] += other.guess[n]
+		c.correct[n] += other.correct[n]
+	}
 }
 
 func countBLEU(hyp string, refs []string) bleuCounts {

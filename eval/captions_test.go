@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -114,4 +115,31 @@ func ExampleCaptions() {
 	corpus, _, _ := Captions(hyps, refs)
 	fmt.Printf("BLEU-1 %.2f CIDEr %.2f\n", corpus.BLEU1, corpus.CIDEr)
 	// Output: BLEU-1 0.83 CIDEr 3.49
+}
+
+// TestBLEU4Interval: equal images give no width, different ones an interval around the corpus' score.
+func TestBLEU4Interval(t *testing.T) {
+	same, err := BLEU4Interval(slices.Repeat([]string{"A red circle on the left."}, 5), slices.Repeat([][]string{{"a red circle on the left"}}, 5), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same.Mean < 0.999 || same.Low != same.Mean || same.High != same.Mean {
+		t.Errorf("equal images: %+v", same)
+	}
+	hyps := []string{"a red circle on the left", "a blue square on the right side", "two small green stars", "one ring"}
+	refs := [][]string{{"a red circle on the left"}, {"a blue square on the right"}, {"three small green stars"}, {"a large ring"}}
+	corpus, _, err := Captions(hyps, refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	interval, err := BLEU4Interval(hyps, refs, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if interval.Mean != corpus.BLEU4 || !(interval.Low < interval.Mean && interval.Mean < interval.High) {
+		t.Errorf("got %+v, want an interval around %g", interval, corpus.BLEU4)
+	}
+	if _, err := BLEU4Interval(nil, nil, 1); err == nil {
+		t.Error("no captions: no error")
+	}
 }

@@ -57,7 +57,12 @@ func BootstrapGroups(groups [][]float64, seed uint64) Interval {
 	if len(means) == 0 {
 		return Interval{Mean: mean, Low: mean, High: mean}
 	}
-	slices.Sort(means)
-	last := float64(len(means) - 1)
-	return Interval{Mean: mean, Low: means[int(0.025*last)], High: means[int(0.975*last+0.5)]}
+	return percentiles(mean, means)
+}
+
+// percentiles are the bounds of a 95 % interval: of values, those of resamples, which it sorts.
+func percentiles(mean float64, values []float64) Interval {
+	slices.Sort(values)
+	last := float64(len(values) - 1)
+	return Interval{Mean: mean, Low: values[int(0.025*last)], High: values[int(0.975*last+0.5)]}
 }
