@@ -32,11 +32,11 @@ func ReRank(similarities [][]float32, itm func(image int, texts []int) ([]float3
 	imagesOfText := make([][]int, texts)             // candidates of text -> image
 	wanted := make([][]int, len(similarities))       // the texts of both, by image
 	for i, row := range similarities {
-		textsOfImage[i] = topK(row, k)
+		textsOfImage[i] = Top(row, k)
 		wanted[i] = slices.Clone(textsOfImage[i])
 	}
 	for t, column := range Transpose(similarities) {
-		imagesOfText[t] = topK(column, k)
+		imagesOfText[t] = Top(column, k)
 		for _, i := range imagesOfText[t] {
 			wanted[i] = append(wanted[i], t)
 		}
@@ -65,8 +65,8 @@ func ReRank(similarities [][]float32, itm func(image int, texts []int) ([]float3
 	return imageToText, textToImage, nil
 }
 
-// topK returns the indices of the k largest scores, largest first and the lower index first among equal ones.
-func topK(scores []float32, k int) []int {
+// Top returns the indices of the k largest scores, largest first and the lower index first among equal ones.
+func Top(scores []float32, k int) []int {
 	indices := make([]int, len(scores))
 	for i := range indices {
 		indices[i] = i

@@ -28,36 +28,26 @@ type Captioner struct {
 
 // OpenCaptioner loads a stage-2 folder, strictly.
 func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
-	folder, err := checkpoints.OpenFolder(dir)
+	folder, cfg, err := openBLIP2(dir, blip2.GenerationClass)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	var cfg blip2.Config
-	if err := folder.Config(&cfg); err != nil {
-		return nil, err
-	}
-	if err := requireClass(folder, cfg.Architectures, blip2.GenerationClass); err != nil {
-		return nil, err
-	}
-	if err := validate(folder, &cfg); err != nil {
-		return nil, err
-	}
 	if err := validate(folder, &cfg.Text); err != nil {
 		return nil, err
 	}
-	c := &Captioner{Config: &cfg, backend: backend, store: model.NewStore()}
+	c := &Captioner{Config: cfg, backend: backend, store: model.NewStore()}
 	if c.Words, err = OpenBPE(dir); err != nil {
 		return nil, err
 	}
-	want, err := captionerTensors(backend, c.store, &cfg)
+	want, err := captionerTensors(backend, c.store, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := folder.LoadWith(c.store, want, checkpoints.LoadOptions{ConvertFloats: true}); err != nil {
 		return nil, err
 	}
-	c.generator, err = generate.NewBLIP2(backend, c.store, &cfg)
+	c.generator, err = generate.NewBLIP2(backend, c.store, cfg)
 	return c, err
 }
 

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -196,4 +197,24 @@ func Trainable(name string) bool {
 		return strings.HasPrefix(name, "vision_model.post_layernorm.")
 	}
 	return !strings.HasPrefix(name, "language_model.")
+}
+
+// openBLIP2 opens a BLIP-2 folder of a class with its config. The caller closes the folder.
+func openBLIP2(dir, class string) (*checkpoints.Folder, *blip2.Config, error) {
+	folder, err := checkpoints.OpenFolder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var cfg blip2.Config
+	err = folder.Config(&cfg)
+	if err == nil {
+		err = requireClass(folder, cfg.Architectures, class)
+	}
+	if err == nil {
+		err = validate(folder, &cfg)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, folder.Close())
+	}
+	return folder, &cfg, nil
 }

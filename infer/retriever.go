@@ -32,26 +32,16 @@ type Retriever struct {
 
 // OpenRetriever loads a stage-1 folder, strictly.
 func OpenRetriever(backend compute.Backend, dir string) (*Retriever, error) {
-	folder, err := checkpoints.OpenFolder(dir)
+	folder, cfg, err := openBLIP2(dir, blip2.RetrievalClass)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	var cfg blip2.Config
-	if err := folder.Config(&cfg); err != nil {
-		return nil, err
-	}
-	if err := requireClass(folder, cfg.Architectures, blip2.RetrievalClass); err != nil {
-		return nil, err
-	}
-	if err := validate(folder, &cfg); err != nil {
-		return nil, err
-	}
-	r := &Retriever{Config: &cfg, backend: backend, store: model.NewStore()}
+	r := &Retriever{Config: cfg, backend: backend, store: model.NewStore()}
 	if r.Words, err = OpenWordPiece(dir); err != nil {
 		return nil, err
 	}
-	want, err := retrieverTensors(backend, r.store, &cfg)
+	want, err := retrieverTensors(backend, r.store, cfg)
 	if err != nil {
 		return nil, err
 	}

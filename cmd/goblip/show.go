@@ -60,7 +60,7 @@ func showSearch(found *retrieval, test *infer.Pictures, page *report.Report) err
 		image := q * step
 		text := slices.Index(found.imageOfText, image)
 		query := report.TextQuery{Text: found.texts[text]}
-		for rank, i := range best(byText[text], test.Len()) {
+		for rank, i := range eval.Top(byText[text], test.Len()) {
 			right := i == found.imageOfText[text]
 			if right {
 				query.Rank = rank + 1
@@ -80,30 +80,12 @@ func showSearch(found *retrieval, test *infer.Pictures, page *report.Report) err
 			return err
 		}
 		search := report.ImageQuery{PNG: png}
-		for _, t := range best(byImage[image], 3) {
+		for _, t := range eval.Top(byImage[image], 3) {
 			search.Texts = append(search.Texts, report.FoundText{Text: found.texts[t], Right: found.imageOfText[t] == image})
 		}
 		page.ImageQueries = append(page.ImageQueries, search)
 	}
 	return nil
-}
-
-// best are the indices of the n largest scores.
-func best(scores []float32, n int) []int {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case scores[a] > scores[b]:
-			return -1
-		case scores[a] < scores[b]:
-			return 1
-		}
-		return 0
-	})
-	return order[:min(n, len(order))]
 }
 
 func transpose(scores [][]float32) [][]float32 { return eval.Transpose(scores) }
