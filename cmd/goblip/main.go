@@ -30,6 +30,7 @@ func commands() []*cobra.Command {
 		newEmbedCommand(),
 		newBenchCommand(),
 		newDataCommand(),
+		newEvalCommand(),
 		newScoreCommand(),
 	}
 }

@@ -114,6 +114,7 @@ type written struct {
 	captions []string
 	scores   eval.CaptionScores
 	perImage []eval.CaptionScores
+	bleu     eval.Interval
 
 	// Where the truth of scenes is known:
 	attributes [][]bool // of each picture, in the order of shapes.Attributes; nil without truth
@@ -145,6 +146,9 @@ func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt s
 	if w.scores, w.perImage, err = eval.Captions(w.captions, refs); err != nil {
 		return nil, err
 	}
+	if w.bleu, err = eval.BLEU4Interval(w.captions, refs, seed); err != nil {
+		return nil, err
+	}
 	for i, r := range set.Records {
 		if len(r.Scene) == 0 {
 			w.attributes = nil
@@ -169,7 +173,7 @@ func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt s
 	}
 	bar = barFor("answering", len(requests), quiet)
 	answers := o
-	answers.MaxNewTokens, answers.NumBeams = 6, 1
+	answers.MaxNewTokens, answers.MinNewTokens, answers.NumBeams = 6, 0, 1
 	texts, err = c.Write(f, requests, answers, bar.Update)
 	if err != nil {
 		return nil, err
@@ -182,35 +186,38 @@ func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt s
 	return w, nil
 }
 
-// attributeShares are the percent of captions that state each attribute rightly, and all together.
-func (w *written) attributeShares(seed uint64) (each []report.Attribute, all float64) {
+// attributeShares are the percent of captions that state each attribute rightly, and of all attributes together.
+func (w *written) attributeShares(seed uint64) (each []report.Attribute, all eval.Interval) {
 	if w.attributes == nil {
-		return nil, 0
+		return nil, all
 	}
-	right, total := 0, 0
+	groups := make([][]float64, len(w.attributes)) // those of one picture
 	for a, name := range shapes.Attributes {
 		values := make([]float64, len(w.attributes))
 		for i, flags := range w.attributes {
-			total++
 			if flags[a] {
 				values[i] = 100
-				right++
 			}
+			groups[i] = append(groups[i], values[i])
 		}
 		each = append(each, report.Attribute{Name: name, Share: eval.Bootstrap(values, seed)})
 	}
-	return each, 100 * float64(right) / float64(total)
+	return each, eval.BootstrapGroups(groups, seed)
 }
 
-// row is the line of the caption table.
-func (w *written) row(name string, seed uint64) report.CaptionRow {
+// cider is the mean over pictures with its interval.
+func (w *written) cider(seed uint64) eval.Interval {
 	values := make([]float64, len(w.perImage))
 	for i, s := range w.perImage {
 		values[i] = s.CIDEr
 	}
-	cider := eval.Bootstrap(values, seed)
-	bleu := eval.Interval{Mean: w.scores.BLEU4, Low: w.scores.BLEU4, High: w.scores.BLEU4}
-	row := report.CaptionRow{Name: name, CIDEr: &cider, BLEU4: &bleu}
+	return eval.Bootstrap(values, seed)
+}
+
+// row is the line of the caption table.
+func (w *written) row(name string, seed uint64) report.CaptionRow {
+	cider := w.cider(seed)
+	row := report.CaptionRow{Name: name, CIDEr: &cider, BLEU4: &w.bleu}
 	row.Attributes, _ = w.attributeShares(seed)
 	return row
 }
@@ -219,7 +226,7 @@ func (w *written) row(name string, seed uint64) report.CaptionRow {
 func (w *written) figures(seed uint64) report.CaptionFigures {
 	f := report.CaptionFigures{CaptionCIDEr: &w.scores.CIDEr, CaptionBLEU4: &w.scores.BLEU4}
 	if each, all := w.attributeShares(seed); each != nil {
-		f.CaptionAttributeAccuracy = &all
+		f.CaptionAttributeAccuracy = &all.Mean
 		f.CaptionAttributes = map[string]float64{}
 		for _, a := range each {
 			f.CaptionAttributes[a.Name] = a.Share.Mean

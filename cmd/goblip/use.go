@@ -37,12 +37,18 @@ func picturesOf(paths []string) (*datasets.Set, error) {
 }
 
 // loadFor reads pictures as a model folder wants them.
-func loadFor(checkpoint string, set *datasets.Set) (*infer.Pictures, error) {
+func loadFor(checkpoint string, set *datasets.Set, quiet bool) (*infer.Pictures, error) {
 	processor, err := infer.ImageProcessor(checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	return infer.PreparePictures(set, processor, nil)
+	bar := barFor("reading pictures", len(set.Records), quiet)
+	pictures, err := infer.PreparePictures(set, processor, bar.Update)
+	if err != nil {
+		return nil, err
+	}
+	bar.Done()
+	return pictures, nil
 }
 
 // generationFlags adds the options of generation, named as in transformers.
@@ -50,7 +56,7 @@ func generationFlags(cmd *cobra.Command, o *generate.Options) {
 	*o = generate.Default()
 	flags := cmd.Flags()
 	flags.IntVar(&o.NumBeams, "num-beams", 1, "beam search with this many beams; 1: greedy")
-	flags.BoolVar(&o.DoSample, "sample", false, "draw words (nucleus sampling, with --top-p) instead of taking the best")
+	flags.BoolVar(&o.DoSample, "sample", false, "draw words (nucleus sampling, with --top-p) instead of taking the best; what is drawn depends on seed, picture and prompt alone")
 	flags.Float64Var(&o.TopP, "top-p", 1, "sample among the most likely words that have this probability together")
 	flags.IntVar(&o.TopK, "top-k", 0, "sample among this many most likely words; 0: all")
 	flags.Float64Var(&o.Temperature, "temperature", 1, "of sampling")
@@ -79,7 +85,7 @@ func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts [
 	if err != nil {
 		return err
 	}
-	pictures, err := loadFor(checkpoint, set)
+	pictures, err := loadFor(checkpoint, set, true)
 	if err != nil {
 		return err
 	}
@@ -291,7 +297,7 @@ func openRetriever(cmd *cobra.Command, checkpoint string, paths []string) (*infe
 	if len(paths) == 0 {
 		return model, nil, set, nil
 	}
-	pictures, err := loadFor(checkpoint, set)
+	pictures, err := loadFor(checkpoint, set, true)
 	if err != nil {
 		return nil, nil, nil, err
 	}

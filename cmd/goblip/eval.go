@@ -1,0 +1,324 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"goblip/datasets"
+	"goblip/datasets/shapes"
+	"goblip/eval"
+	"goblip/eval/report"
+	"goblip/infer"
+	"goblip/models/generate"
+)
+
+// evalSeed is that of the bootstrap: a model has one interval.
+const evalSeed = 1
+
+// evaluation are the flags that both evaluations have.
+type evaluation struct {
+	checkpoint, data, predictions string
+	json                          bool
+}
+
+func (e *evaluation) flags(cmd *cobra.Command, stage int) {
+	flags := cmd.Flags()
+	flags.StringVar(&e.checkpoint, "checkpoint", "", fmt.Sprintf("stage-%d model folder", stage))
+	flags.StringVar(&e.data, "data", "", "JSONL file, or folder of pictures with .txt beside them")
+	flags.BoolVar(&e.json, "json", false, "print the metrics as JSON, and no progress")
+	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line")
+	requireFlags(cmd, "checkpoint", "data")
+}
+
+// newEvalCommand returns "eval": metrics of a model folder on a data set.
+func newEvalCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "eval",
+		Short: "Measure a model on pictures with known captions",
+		Args:  cobra.NoArgs,
+	}
+	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand())
+	return command
+}
+
+func newEvalRetrievalCommand() *cobra.Command {
+	var e evaluation
+	var top int
+	command := &cobra.Command{
+		Use:   "retrieval --checkpoint DIR --data PATH",
+		Short: "Recall at 1, 5 and 10 of a stage-1 model, picture to text and text to picture",
+		Long: `Searches every caption of a data set by picture, and every picture by caption: by the contrastive score (ITC),
+and with the best --top of each search judged again by image-text matching (ITM logit + ITC cosine, as the paper does).
+Equal scores count against the right answer. Intervals are 95 %, by bootstrap over pictures.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if top < 0 {
+				return usagef("--top %d: must not be negative", top)
+			}
+			return e.retrieval(cmd, top)
+		},
+	}
+	e.flags(command, 1)
+	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
+	return command
+}
+
+// recallJSON is a row of the table of recalls.
+type recallJSON struct {
+	ImageToText recallAt `json:"image_to_text"`
+	TextToImage recallAt `json:"text_to_image"`
+}
+
+type recallAt struct {
+	R1  eval.Interval `json:"r1"`
+	R5  eval.Interval `json:"r5"`
+	R10 eval.Interval `json:"r10"`
+}
+
+func recallOf(row report.RetrievalRow) *recallJSON {
+	at := func(r [3]eval.Interval) recallAt { return recallAt{r[0], r[1], r[2]} }
+	return &recallJSON{at(row.ImageToText), at(row.TextToImage)}
+}
+
+func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
+	set, err := e.open()
+	if err != nil {
+		return err
+	}
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return err
+	}
+	model, err := infer.OpenRetriever(backend, e.checkpoint)
+	if err != nil {
+		return err
+	}
+	defer model.Finalize()
+	states, err := e.states(set, model.States)
+	if err != nil {
+		return err
+	}
+	found, err := searchAll(model, states, set, top, e.json)
+	if err != nil {
+		return err
+	}
+	result := struct {
+		Images int         `json:"images"`
+		Texts  int         `json:"texts"`
+		Top    int         `json:"top"`
+		ITC    *recallJSON `json:"itc"`
+		ITM    *recallJSON `json:"itm,omitempty"` // ITC, the best Top re-ranked
+		Chance *recallJSON `json:"chance"`
+	}{Images: len(set.Records), Texts: len(found.texts), Top: top}
+	itc, err := recalls("ITC", found.itc, transpose(found.itc), found.imageOfText, evalSeed)
+	if err != nil {
+		return err
+	}
+	table := []report.RetrievalRow{itc}
+	result.ITC = recallOf(itc)
+	if top > 0 {
+		itm, err := recalls(fmt.Sprintf("ITM on the best %d", top), found.byImage, found.byText, found.imageOfText, evalSeed)
+		if err != nil {
+			return err
+		}
+		table = append(table, itm)
+		result.ITM = recallOf(itm)
+	}
+	chance := chanceRow(len(set.Records), found.imageOfText)
+	table, result.Chance = append(table, chance), recallOf(chance)
+	predictions, err := found.predictions(set, top)
+	if err != nil {
+		return err
+	}
+	if err := e.writePredictions(predictions); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if e.json {
+		return writeJSON(out, &result)
+	}
+	return printRecalls(out, result.Images, result.Texts, table)
+}
+
+func printRecalls(out io.Writer, images, texts int, table []report.RetrievalRow) error {
+	fmt.Fprintf(out, "%d pictures, %d captions; percent [95 %% interval]\n", images, texts)
+	for _, direction := range []string{"picture to text", "text to picture"} {
+		fmt.Fprintf(out, "\n%-20s%-20s%-20s%s\n", direction, "R@1", "R@5", "R@10")
+		for _, row := range table {
+			r := row.ImageToText
+			if direction == "text to picture" {
+				r = row.TextToImage
+			}
+			line := fmt.Sprintf("%-20s%-20s%-20s%s", row.Name, percent(r[0]), percent(r[1]), percent(r[2]))
+			if _, err := fmt.Fprintln(out, line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// percent writes a share with its interval, where it has one.
+func percent(i eval.Interval) string {
+	if i.Low == i.Mean && i.High == i.Mean {
+		return fmt.Sprintf("%.1f", i.Mean)
+	}
+	return fmt.Sprintf("%.1f [%.1f, %.1f]", i.Mean, i.Low, i.High)
+}
+
+func newEvalCaptionCommand() *cobra.Command {
+	var e evaluation
+	var prompt, trainData string
+	var o generate.Options
+	command := &cobra.Command{
+		Use:   "caption --checkpoint DIR --data PATH",
+		Short: "BLEU-4, CIDEr, attributes and answers of a stage-2 model",
+		Long: `Captions every picture of a data set and scores the captions against its own: BLEU-4 and CIDEr on coco-caption's
+scales (0 to 1, 0 to 10). Where records hold the truth of a drawn scene, it also counts the attributes that captions
+state rightly; where they hold questions, it asks them. With --train-data, answers are compared with those of a guesser
+that never sees a picture and gives the most frequent training answer. Intervals are 95 %, by bootstrap over pictures.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, o) },
+	}
+	e.flags(command, 2)
+	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"")
+	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
+	generationFlags(command, &o)
+	return command
+}
+
+// captionResult is what "eval caption --json" prints. What the data does not allow to measure is absent.
+type captionResult struct {
+	Images     int              `json:"images"`
+	BLEU4      eval.Interval    `json:"bleu4"`
+	CIDEr      eval.Interval    `json:"cider"`
+	Attributes *attributeResult `json:"attributes,omitempty"` // percent
+	Questions  *questionResult  `json:"questions,omitempty"`  // percent
+}
+
+type attributeResult struct {
+	All  eval.Interval            `json:"all"`
+	Each map[string]eval.Interval `json:"each"`
+}
+
+type questionResult struct {
+	Count    int                        `json:"count"`
+	Accuracy eval.Interval              `json:"accuracy"`
+	Blind    *float64                   `json:"blind,omitempty"`
+	Kinds    map[string]*questionResult `json:"kinds,omitempty"`
+}
+
+func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o generate.Options) error {
+	if err := o.Validate(); err != nil {
+		return usageError{err}
+	}
+	set, err := e.open()
+	if err != nil {
+		return err
+	}
+	var blind *eval.Blind
+	if trainData != "" {
+		training, err := datasets.Open(trainData)
+		if err != nil {
+			return err
+		}
+		blind = learnBlind(training)
+	}
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return err
+	}
+	model, err := infer.OpenCaptioner(backend, e.checkpoint)
+	if err != nil {
+		return err
+	}
+	defer model.Finalize()
+	states, err := e.states(set, model.States)
+	if err != nil {
+		return err
+	}
+	w, err := writeAll(model, states, set, prompt, o, blind, evalSeed, e.json)
+	if err != nil {
+		return err
+	}
+	if err := e.writePredictions(w.predictions(set)); err != nil {
+		return err
+	}
+	result := w.result()
+	if e.json {
+		return writeJSON(cmd.OutOrStdout(), result)
+	}
+	return result.print(cmd.OutOrStdout())
+}
+
+func (w *written) result() *captionResult {
+	r := &captionResult{Images: len(w.captions), BLEU4: w.bleu, CIDEr: w.cider(evalSeed)}
+	if each, all := w.attributeShares(evalSeed); each != nil {
+		r.Attributes = &attributeResult{All: all, Each: map[string]eval.Interval{}}
+		for _, a := range each {
+			r.Attributes.Each[a.Name] = a.Share
+		}
+	}
+	if len(w.questions) > 0 {
+		of := func(a eval.Accuracy) *questionResult {
+			return &questionResult{Count: a.Questions, Accuracy: a.Share, Blind: a.Blind}
+		}
+		r.Questions = of(w.answers)
+		if len(w.kinds) > 1 {
+			r.Questions.Kinds = map[string]*questionResult{}
+			for _, k := range w.kinds {
+				r.Questions.Kinds[k.Kind] = of(k)
+			}
+		}
+	}
+	return r
+}
+
+func (r *captionResult) print(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d pictures [95 %% interval]\n\n", r.Images)
+	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "BLEU-4", r.BLEU4.Mean, r.BLEU4.Low, r.BLEU4.High)
+	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "CIDEr", r.CIDEr.Mean, r.CIDEr.Low, r.CIDEr.High)
+	if a := r.Attributes; a != nil {
+		fmt.Fprintf(&b, "\n%-20s%s\n", "attributes, percent", percent(a.All))
+		for _, name := range shapes.Attributes {
+			fmt.Fprintf(&b, "  %-18s%s\n", name, percent(a.Each[name]))
+		}
+	}
+	if q := r.Questions; q != nil {
+		line := func(name string, q *questionResult) {
+			fmt.Fprintf(&b, "%-20s%s", name, percent(q.Accuracy))
+			if q.Blind != nil {
+				fmt.Fprintf(&b, "   blind %.1f", *q.Blind)
+			}
+			fmt.Fprintf(&b, "   of %d\n", q.Count)
+		}
+		b.WriteByte('\n')
+		line("answers, percent", q)
+		for _, name := range slices.Sorted(maps.Keys(q.Kinds)) {
+			line("  "+name, q.Kinds[name])
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// states reads the pictures of a set and runs the image encoder of a model.
+func (e *evaluation) states(set *datasets.Set, encode func(*infer.Pictures, func(done, total int)) (*infer.Features, error)) (*infer.Features, error) {
+	pictures, err := loadFor(e.checkpoint, set, e.json)
+	if err != nil {
+		return nil, err
+	}
+	bar := barFor("encoding pictures", len(set.Records), e.json)
+	states, err := encode(pictures, bar.Update)
+	if err != nil {
+		return nil, err
+	}
+	bar.Done()
+	return states, nil
+}

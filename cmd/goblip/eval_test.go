@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"goblip/eval"
+)
+
+// lines decodes a file of one JSON object a line.
+func lines[T any](t *testing.T, path string) []T {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []T
+	for line := range bytes.Lines(data) {
+		var v T
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func decode(t *testing.T, from string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(from), into); err != nil {
+		t.Fatalf("%v in %s", err, from)
+	}
+}
+
+// TestEval measures models that hardly learnt anything: figures must be those of the predictions.
+func TestEval(t *testing.T) {
+	scenes := corpus(t, 12)
+	data, test := filepath.Join(scenes, "train.jsonl"), filepath.Join(scenes, "test.jsonl")
+	vision, llm := towers(t, data)
+	stage1 := stage1Of(t, data, vision)
+	stage2 := filepath.Join(t.TempDir(), "stage2")
+	succeed(t, flags("train blip2/stage2 --json --steps 2 --batch 4 --data", data, "--init", stage1, "--llm", llm, "--out", stage2)...)
+	stage2 = filepath.Join(stage2, "final")
+	predictions := filepath.Join(t.TempDir(), "predictions.jsonl")
+
+	t.Run("retrieval", func(t *testing.T) {
+		args := flags("eval retrieval --checkpoint", stage1, "--data", test, "--predictions", predictions, "--top 3")
+		var got struct {
+			Images, Texts    int
+			ITC, ITM, Chance *recallJSON
+		}
+		decode(t, succeed(t, append(args, "--json")...).stdout, &got)
+		searches := lines[search](t, predictions)
+		if got.Images != 8 || got.Texts != 40 || len(searches) != 48 || got.ITC == nil || got.ITM == nil || got.Chance == nil {
+			t.Fatalf("%+v, %d searches", got, len(searches))
+		}
+		first := map[string]float64{}
+		for _, s := range searches {
+			if s.Rank == 1 {
+				first[s.Query]++
+			}
+			if len(s.Found) != 3 {
+				t.Errorf("%d hits listed, want the 3 that ITM judged", len(s.Found))
+			}
+			for rank, h := range s.Found {
+				if h.Right != (rank == s.Rank-1) && s.Query == "text" {
+					t.Errorf("hit %d is right: %t, but the right one has rank %d", rank+1, h.Right, s.Rank)
+				}
+			}
+		}
+		if i2t, t2i := first["image"]/8*100, first["text"]/40*100; got.ITM.ImageToText.R1.Mean != i2t || got.ITM.TextToImage.R1.Mean != t2i {
+			t.Errorf("R@1 %v and %v, the predictions have %g and %g", got.ITM.ImageToText.R1, got.ITM.TextToImage.R1, i2t, t2i)
+		}
+		table := succeed(t, args...).stdout
+		for _, want := range []string{"8 pictures, 40 captions", "text to picture", "ITC ", "ITM on the best 3", "chance              12.5"} {
+			if !strings.Contains(table, want) {
+				t.Errorf("no %q in\n%s", want, table)
+			}
+		}
+		var alone struct{ ITC, ITM *recallJSON }
+		decode(t, succeed(t, flags("eval retrieval --top 0 --json --checkpoint", stage1, "--data", test)...).stdout, &alone)
+		if alone.ITM != nil || *alone.ITC != *got.ITC {
+			t.Errorf("without ITM: %+v", alone)
+		}
+	})
+	t.Run("caption", func(t *testing.T) {
+		args := flags("eval caption --checkpoint", stage2, "--data", test, "--predictions", predictions, "--max-new-tokens 8")
+		var got captionResult
+		decode(t, succeed(t, append(args, "--json", "--train-data", data)...).stdout, &got)
+		captions := lines[said](t, predictions)
+		var texts []string
+		var refs [][]string
+		questions, right := 0.0, 0.0
+		for _, c := range captions {
+			texts, refs = append(texts, c.Caption), append(refs, c.References)
+			for _, q := range c.Questions {
+				questions++
+				if q.Right {
+					right++
+				}
+			}
+			if len(c.Attributes) != 7 {
+				t.Errorf("attributes %v", c.Attributes)
+			}
+		}
+		scores, _, err := eval.Captions(texts, refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Images != 8 || math.Abs(got.CIDEr.Mean-scores.CIDEr) > 1e-12 || got.BLEU4.Mean != scores.BLEU4 {
+			t.Errorf("got %+v, the predictions give %+v", got, scores)
+		}
+		q := got.Questions
+		if q == nil || q.Count != int(questions) || math.Abs(q.Accuracy.Mean-100*right/questions) > 1e-9 || q.Blind == nil || len(q.Kinds) != 3 || got.Attributes == nil {
+			t.Errorf("got %+v and %+v, the predictions have %g right answers of %g", got, q, right, questions)
+		}
+		table := succeed(t, args...).stdout
+		for _, want := range []string{"BLEU-4", "CIDEr", "main colour", "answers, percent"} {
+			if !strings.Contains(table, want) {
+				t.Errorf("no %q in\n%s", want, table)
+			}
+		}
+		if strings.Contains(table, "blind") {
+			t.Errorf("a blind baseline without training data:\n%s", table)
+		}
+		// A picture with a caption and nothing else.
+		plain := filepath.Join(t.TempDir(), "one.jsonl")
+		write(t, plain, `{"image": "`+filepath.Join(scenes, "images", "test", "000000.png")+`", "caption": "a circle"}`+"\n")
+		var few captionResult
+		decode(t, succeed(t, flags("eval caption --json --checkpoint", stage2, "--data", plain)...).stdout, &few)
+		if few.Images != 1 || few.Attributes != nil || few.Questions != nil {
+			t.Errorf("plain captions: %+v", few)
+		}
+	})
+	t.Run("mistakes", func(t *testing.T) {
+		bare := filepath.Join(t.TempDir(), "bare.jsonl")
+		write(t, bare, `{"image": "x.png"}`+"\n")
+		failOnce(t, exitUsage, []string{"--top -1"}, flags("eval retrieval --top -1 --checkpoint", stage1, "--data", test)...)
+		failOnce(t, exitUsage, []string{"num_beams is 0"}, flags("eval caption --num-beams 0 --checkpoint", stage2, "--data", test)...)
+		failOnce(t, exitUsage, []string{"--predictions", "there is no folder"}, flags("eval retrieval --checkpoint", stage1, "--data", test, "--predictions", filepath.Join(scenes, "nowhere", "p.jsonl"))...)
+		failOnce(t, exitFailed, []string{"bare.jsonl:1", "no caption"}, flags("eval retrieval --checkpoint", stage1, "--data", bare)...)
+		failOnce(t, exitFailed, []string{"Blip2ForImageTextRetrieval"}, flags("eval retrieval --checkpoint", stage2, "--data", test)...)
+		failOnce(t, exitUsage, []string{`required flag(s) "checkpoint"`}, flags("eval caption --data", test)...)
+	})
+}
