@@ -58,7 +58,6 @@ type Config struct {
 	ImageTextHiddenSize int           `json:"image_text_hidden_size"`
 	ImageTokenIndex     *int          `json:"image_token_index"`
 	UseDecoderOnlyLLM   bool          `json:"use_decoder_only_language_model"`
-	InitializerFactor   float64       `json:"initializer_factor"`
 	InitializerRange    float64       `json:"initializer_range"`
 	Vision              vit.Config    `json:"vision_config"`
 	QFormer             QFormerConfig `json:"qformer_config"`
@@ -68,8 +67,8 @@ type Config struct {
 // Default has transformers' class defaults.
 func Default() Config {
 	return Config{ModelType: "blip-2", NumQueryTokens: 32, ImageTextHiddenSize: 256, UseDecoderOnlyLLM: true,
-		InitializerFactor: 1, InitializerRange: nn.InitializerRange,
-		Vision: vit.Default(), QFormer: DefaultQFormer(), Text: opt.Default()}
+		InitializerRange: nn.InitializerRange,
+		Vision:           vit.Default(), QFormer: DefaultQFormer(), Text: opt.Default()}
 }
 
 // UnmarshalJSON reads over the defaults: a config.json of an older transformers lacks newer keys.

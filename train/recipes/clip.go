@@ -132,5 +132,5 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	if err != nil {
 		return summary, err
 	}
-	return summary, writeModel(finalDir(o.Dir), store, cfg, nil, words.Save, p)
+	return summary, finalFolder{config: cfg, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
 }

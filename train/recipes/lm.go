@@ -149,7 +149,7 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 	if err != nil {
 		return summary, err
 	}
-	return summary, writeModel(finalDir(o.Dir), store, &cfg, nil, words.Save, nil)
+	return summary, finalFolder{config: &cfg, words: words.Save}.write(finalDir(o.Dir), store)
 }
 
 // textsOf runs over a record's captions, then its questions with their answers as stage 2 asks them.

@@ -8,6 +8,7 @@
 //	frozen.go    the frozen image encoder's states
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones
+//	folder.go    the model folder at the end
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
 //	stage2.go    recipe "blip2/stage2"
@@ -18,7 +19,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"goblip/checkpoints"
 	"goblip/datasets"
 	"goblip/infer"
 	"goblip/train"
@@ -180,24 +180,6 @@ func held(o Options) *infer.Pictures {
 
 // finalDir is where a run's model folder goes.
 func finalDir(dir string) string { return filepath.Join(dir, "final") }
-
-// writeModel writes a store's model variables as a folder with tokenizer files, and, for a model that
-// was trained on pictures, how those are prepared.
-func writeModel(dir string, store *model.Store, config any, pretraining func(string) bool, fill func(dir string) error, p *infer.Pictures) error {
-	named, err := checkpoints.StoreTensors(store, nil)
-	if err != nil {
-		return err
-	}
-	contents := checkpoints.Contents{Config: config, Tensors: named, Pretraining: pretraining, Fill: fill}
-	if p != nil {
-		preprocessor, err := infer.PreprocessorConfig(p)
-		if err != nil {
-			return err
-		}
-		contents.Files = map[string][]byte{infer.PreprocessorFile: preprocessor}
-	}
-	return checkpoints.WriteFolder(dir, contents)
-}
 
 func shapeInt32(dims ...int) shapes.Shape   { return shapes.Make(dtypes.Int32, dims...) }
 func shapeFloat32(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }

@@ -127,7 +127,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if err != nil {
 		return summary, err
 	}
-	return summary, writeModel(finalDir(o.Dir), store, cfg, nil, words.Save, p)
+	return summary, finalFolder{config: cfg, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
 }
 
 // samples tokenizes every caption and question: </s> prompt text "\n".
