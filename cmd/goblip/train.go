@@ -329,8 +329,8 @@ func (t *trainCommand) towerVision(ctx context.Context, backend compute.Backend,
 		return "", err
 	}
 	o.HeldOut, o.Resume = nil, true
-	t.fitBatch("clip", &s.Common, pictures.Len(), t.batchChosen("clip."))
 	t.note("no --vision: first training an image tower on the same pictures, %d steps of recipe clip, into %s", s.Steps, o.Dir)
+	t.fitBatch("clip", &s.Common, pictures.Len(), t.batchChosen("clip."))
 	_, err = recipes.CLIP(ctx, backend, s, pictures, o)
 	return folder, err
 }
@@ -366,7 +366,7 @@ func (t *trainCommand) fitBatch(name string, c *recipes.Common, records int, cho
 	devices := max(t.devices, 1)
 	fits := max(min(c.Batch, records)/devices, 1) * devices
 	if fits != c.Batch {
-		t.note("%s: batches of %d instead of %d, for %d records on %d device(s); --batch chooses", name, fits, c.Batch, records, devices)
+		t.note("%s: batches of %d instead of %d, for %d records on %d device(s)", name, fits, c.Batch, records, devices)
 		c.Batch = fits
 	}
 }
