@@ -39,7 +39,7 @@ type LMSettings struct {
 // 2 cores, about a minute.
 func DefaultLM() *LMSettings {
 	return &LMSettings{
-		Common: Common{Steps: 280, Batch: 48, Accumulate: 1, Seed: 1, LearningRate: 3e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+		Common: Common{Steps: 300, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 3e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 50,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 96},
 		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, VocabSize: 2000, Texts: 4, Positions: 160,
 	}
