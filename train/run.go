@@ -71,6 +71,14 @@ type runState struct {
 	Losses  []float64       `json:"losses"`
 }
 
+// runConfig is config.json.
+type runConfig struct {
+	Recipe   string `json:"recipe"`
+	Corpus   string `json:"corpus"`
+	Devices  int    `json:"devices"`
+	Settings any    `json:"settings"`
+}
+
 // Do trains to the last step. When ctx ends the step under way is finished, a checkpoint saved, and
 // an error that wraps ErrStopped returned.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
@@ -180,7 +188,11 @@ func (r *Run) begin(config []byte) (start int, losses []float64, notes []string,
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fail(err)
 		}
-		return 0, nil, nil, checkpoints.WriteFile(filepath.Join(r.Dir, "config.json"), config)
+		file, err := json.MarshalIndent(runConfig{r.Name, r.Corpus, r.Trainer.Devices(), r.Config}, "", "  ")
+		if err != nil {
+			return fail(err)
+		}
+		return 0, nil, nil, checkpoints.WriteFile(filepath.Join(r.Dir, "config.json"), file)
 	case err != nil:
 		return fail(err)
 	case !r.Resume:
