@@ -32,7 +32,7 @@ func TestWrite(t *testing.T) {
 	}
 	page := string(b)
 	for _, want := range []string{
-		"<h1>goblip quickstart</h1>", "62.3 %", "novel combination", "a small red circle", "&lt;b&gt;quoted&lt;/b&gt;",
+		"<h1>goblip quickstart</h1>", "58.1 %", "novel combination", "a small red circle", "&lt;b&gt;quoted&lt;/b&gt;",
 		"without stage 1", "ITC &#43; ITM re-ranking", "class=\"floor\"", "chance 0.636", "Learning rate", "blind 38.0",
 		"data:image/png;base64,iVBOR", "found first", "Peak memory", "scripts/quickstart --seed 1",
 	} {

@@ -69,14 +69,8 @@ func (r *Results) Headlines() []Headline {
 		}
 		list = append(list, h)
 	}
-	best := func(itc, itm *float64) *float64 {
-		if itm != nil {
-			return itm
-		}
-		return itc
-	}
-	add("Picture to text, first hit", best(r.ImageToTextR1, r.ImageToTextR1ITM), "%.1f %%", "chance", r.ChanceImageToTextR1)
-	add("Text to picture, first hit", best(r.TextToImageR1, r.TextToImageR1ITM), "%.1f %%", "chance", r.ChanceTextToImageR1)
+	add("Picture to text, first hit", r.ImageToTextR1, "%.1f %%", "chance", r.ChanceImageToTextR1)
+	add("Text to picture, first hit", r.TextToImageR1, "%.1f %%", "chance", r.ChanceTextToImageR1)
 	add("Caption attributes right", r.CaptionAttributeAccuracy, "%.1f %%", "", nil)
 	add("Caption CIDEr", r.CaptionCIDEr, "%.2f", "", nil)
 	add("Questions answered right", r.QuestionAccuracy, "%.1f %%", "blind", r.QuestionBlindAccuracy)
