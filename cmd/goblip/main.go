@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"goblip/internal/pjrt"
 )
 
 // commands are the subcommands, in the order of --help.
@@ -42,6 +44,8 @@ const (
 )
 
 func main() {
+	// Without huge pages all works, only slower: an error does not matter.
+	_ = pjrt.UseHugePages()
 	// The first interrupt asks commands to finish what they write; the second
 	// one, with the default action restored, ends the program at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

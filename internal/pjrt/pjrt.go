@@ -6,7 +6,8 @@
 //
 // In reading order: pjrt.go (Open, Info), choose.go (which backend), find.go
 // (where plugins lie), install.go and wheel.go ("goblip setup"), devices.go
-// (several devices on one CPU), memory.go (peak memory of the process).
+// (several devices on one CPU), memory.go (peak memory of the process),
+// hugepages.go (fewer page faults).
 package pjrt
 
 import (

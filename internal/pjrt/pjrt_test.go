@@ -175,6 +175,32 @@ func TestEnsureDevices(t *testing.T) {
 	}
 }
 
+// TestUseHugePages lets a child process start itself again, once.
+func TestUseHugePages(t *testing.T) {
+	if os.Getenv("GOBLIP_TEST_CHILD") != "" {
+		if err := UseHugePages(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("child has %q", os.Getenv(tunables))
+		return
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("glibc is Linux's")
+	}
+	for _, test := range []struct{ name, have, want string }{
+		{"nothing set", "", "glibc.malloc.hugetlb=1"},
+		{"another setting stays", "glibc.malloc.check=0", "glibc.malloc.check=0:glibc.malloc.hugetlb=1"},
+		{"the user's choice stays", "glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"},
+	} {
+		child := exec.Command(os.Args[0], "-test.run=^TestUseHugePages$", "-test.v")
+		child.Env = append(os.Environ(), "GOBLIP_TEST_CHILD=1", tunables+"="+test.have)
+		out, err := child.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), `child has "`+test.want+`"`) {
+			t.Errorf("%s: err %v, want %q in:\n%s", test.name, err, test.want, out)
+		}
+	}
+}
+
 func TestPeakMemory(t *testing.T) {
 	before := PeakMemory()
 	if before == 0 {
