@@ -21,8 +21,8 @@ func Draw(scene Scene, size int, rng *rand.Rand) []byte {
 		c.clutter(rng)
 	}
 
-	radius := side * uniform(rng, 0.22, 0.26)
-	small := side * uniform(rng, 0.115, 0.13)
+	radius := side * uniform(rng, 0.26, 0.30)
+	small := side * uniform(rng, 0.13, 0.145)
 	x, y, places := layout(rng, scene, side, radius, small)
 	mainFigure := newFigure(scene.Main.Shape, x, y, radius, tilt(rng, scene.Main.Shape))
 	mainPaint := paint(rng, scene.Main, side)
@@ -58,7 +58,7 @@ func layout(rng *rand.Rand, scene Scene, side, radius, small float64) (x, y floa
 	mainAcross := uniform(rng, reach*0.85, side-reach*0.85)
 
 	n := float64(scene.Group.Count)
-	step := max(smallReach, small) * uniform(rng, 2.15, 2.4) // they never touch
+	step := max(smallReach, small) * uniform(rng, 2.1, 2.3) // they never touch
 	width := (n-1)*step + 2*smallReach
 	middle := mainAcross + uniform(rng, -0.15, 0.15)*side
 	middle = min(max(middle, width/2), side-width/2)
