@@ -13,9 +13,17 @@ func Texts(n int, seed uint64) iter.Seq[datasets.Record] {
 	return func(yield func(datasets.Record) bool) {
 		for i := range n {
 			scene := sampleScene(newRand(seed, splitText, i, streamAttributes), anyPairs)
-			r := datasets.Record{
-				Captions:  Captions(scene, newRand(seed, splitText, i, streamCaptions)),
-				Questions: Questions(scene, newRand(seed, splitText, i, streamQuestions)),
+			r := datasets.Record{Captions: Captions(scene, newRand(seed, splitText, i, streamCaptions))}
+			// More than a picture has: a question has few words to learn from, and its answer one.
+			rng := newRand(seed, splitText, i, streamQuestions)
+			asked := map[string]bool{}
+			for range 3 {
+				for _, q := range Questions(scene, rng) {
+					if !asked[q.Question] {
+						asked[q.Question] = true
+						r.Questions = append(r.Questions, q)
+					}
+				}
 			}
 			if !yield(r) {
 				return
