@@ -47,7 +47,7 @@ func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []
 	if err != nil {
 		return nil, err
 	}
-	if _, err := folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true}); err != nil {
+	if _, err := folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: clip.IsCaptionDecoder}); err != nil {
 		return nil, err
 	}
 	defer store.Finalize()

@@ -2,6 +2,9 @@
 // text transformer trained by contrast (Radford et al., https://arxiv.org/abs/2103.00020).
 // Names are those of transformers' CLIPModel. The image tower may have either layout of package
 // vit; with EVA's the folder is goblip's own composition, since transformers has no EVA-CLIP class.
+//
+//	clip.go     the towers and their shared space
+//	caption.go  a caption decoder that may train with them
 package clip
 
 import (
@@ -82,21 +85,39 @@ func (c *Config) Validate() error {
 
 // ImageFeatures is the projected, normalized class token: pixels [batch, 3, height, width] -> [batch, projection].
 func ImageFeatures(scope *model.Scope, cfg *Config, pixels *Node) *Node {
-	vision := scope.At("vision_model")
-	states := vit.Encode(vision, &cfg.Vision, pixels)
+	return ProjectImage(scope, cfg, ImageStates(scope, cfg, pixels))
+}
+
+// ImageStates are the image tower's states before each block and after the last, see vit.Encode.
+func ImageStates(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
+	return vit.Encode(scope.At("vision_model"), &cfg.Vision, pixels)
+}
+
+// ProjectImage is ImageFeatures from ImageStates: -> [batch, projection].
+func ProjectImage(scope *model.Scope, cfg *Config, states []*Node) *Node {
 	last := states[len(states)-1]
 	class := Squeeze(Slice(last, AxisRange(), AxisElem(0)), 1) // [batch, hidden]
-	class = vit.PostLayerNorm(vision, &cfg.Vision, class)
+	class = vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, class)
 	return nn.Normalize(nn.LinearNoBias(scope.At("visual_projection"), class, cfg.ProjectionDim))
 }
 
 // TextFeatures is the projected, normalized state of the end-of-text token:
 // ids [batch, text] -> [batch, projection]. Attention is causal, so padding after the end is unseen.
 func TextFeatures(scope *model.Scope, cfg *Config, ids *Node) *Node {
+	return ProjectText(scope, cfg, ids, TextStates(scope, cfg, ids))
+}
+
+func wordTable(scope *model.Scope, cfg *Config, g GraphProvider) *Node {
+	embeddings := scope.At("text_model").At("embeddings")
+	return nn.EmbeddingTable(embeddings.At("token_embedding"), g, cfg.Text.VocabSize, cfg.Text.HiddenSize)
+}
+
+// TextStates are the text tower's normalized states: ids [batch, text] -> [batch, text, hidden].
+func TextStates(scope *model.Scope, cfg *Config, ids *Node) *Node {
 	t, text := &cfg.Text, scope.At("text_model")
-	batch, length := ids.Shape().Dim(0), ids.Shape().Dim(1)
+	length := ids.Shape().Dim(1)
 	embeddings := text.At("embeddings")
-	words := nn.EmbeddingTable(embeddings.At("token_embedding"), ids, t.VocabSize, t.HiddenSize)
+	words := wordTable(scope, cfg, ids)
 	positions := nn.EmbeddingTable(embeddings.At("position_embedding"), ids, t.MaxPositionEmbeddings, t.HiddenSize)
 	x := Add(nn.Lookup(words, ids), InsertAxes(Slice(positions, AxisRange(0, length)), 0)) // [batch, text, hidden]
 	mask := nn.AdditiveMask(nn.Causal(ids.Graph(), length), x)
@@ -113,7 +134,12 @@ func TextFeatures(scope *model.Scope, cfg *Config, ids *Node) *Node {
 		h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
 		x = Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
 	}
-	x = nn.LayerNorm(text.At("final_layer_norm"), x, t.LayerNormEps)
+	return nn.LayerNorm(text.At("final_layer_norm"), x, t.LayerNormEps)
+}
+
+// ProjectText is TextFeatures from TextStates: -> [batch, projection].
+func ProjectText(scope *model.Scope, cfg *Config, ids, states *Node) *Node {
+	t, batch := &cfg.Text, ids.Shape().Dim(0)
 	// Old configs say eos 2 although the end token has the highest id: transformers then takes argmax(ids).
 	end := ArgMax(ids, 1)
 	if t.EOSTokenID != 2 {
@@ -121,7 +147,7 @@ func TextFeatures(scope *model.Scope, cfg *Config, ids *Node) *Node {
 		end = ArgMax(isEnd, 1) // the first one
 	}
 	row := Iota(ids.Graph(), end.Shape(), 0)
-	pooled := Gather(x, Stack([]*Node{row, end}, -1)) // [batch, hidden]
+	pooled := Gather(states, Stack([]*Node{row, end}, -1)) // [batch, hidden]
 	pooled.AssertDims(batch, t.HiddenSize)
 	return nn.Normalize(nn.LinearNoBias(scope.At("text_projection"), pooled, cfg.ProjectionDim))
 }

@@ -21,20 +21,22 @@ import (
 // CLIPSettings of recipe "clip".
 type CLIPSettings struct {
 	Common
-	Vision       string `json:"vision" help:"layout of the image tower: eva (transformers opens the BLIP-2 made of it) or clip" source:"BLIP-2 section 3.4"`
-	ImageSize    int    `json:"image_size" help:"pixels a side"`
-	PatchSize    int    `json:"patch_size" help:"pixels a side"`
-	Alpha        string `json:"alpha" help:"transparent pictures: white lays them on white; drop shows the colour stored under transparent pixels, often black, as BLIP does; stage 1 and 2 follow the tower" source:"transformers 5: white; LAVIS: drop"`
-	HiddenSize   int    `json:"hidden_size" help:"width of the image tower"`
-	Layers       int    `json:"num_hidden_layers" help:"blocks of the image tower; BLIP-2 leaves the last out" source:"BLIP-2 section 3.4"`
-	Heads        int    `json:"num_attention_heads" help:"of the image tower"`
-	Intermediate int    `json:"intermediate_size" help:"feed-forward width of the image tower"`
-	TextHidden   int    `json:"text_hidden_size" help:"width of the text tower"`
-	TextLayers   int    `json:"text_num_hidden_layers" help:"blocks of the text tower"`
-	TextHeads    int    `json:"text_num_attention_heads" help:"of the text tower"`
-	Projection   int    `json:"projection_dim" help:"width of the shared space"`
-	Negatives    bool   `json:"hard_negatives" help:"for each picture a wrong caption that differs in one word" source:"NegCLIP, arXiv 2210.01936, section 5"`
-	VocabSize    int    `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
+	Vision        string  `json:"vision" help:"layout of the image tower: eva (transformers opens the BLIP-2 made of it) or clip" source:"BLIP-2 section 3.4"`
+	ImageSize     int     `json:"image_size" help:"pixels a side"`
+	PatchSize     int     `json:"patch_size" help:"pixels a side"`
+	Alpha         string  `json:"alpha" help:"transparent pictures: white lays them on white; drop shows the colour stored under transparent pixels, often black, as BLIP does; stage 1 and 2 follow the tower" source:"transformers 5: white; LAVIS: drop"`
+	HiddenSize    int     `json:"hidden_size" help:"width of the image tower"`
+	Layers        int     `json:"num_hidden_layers" help:"blocks of the image tower; BLIP-2 leaves the last out" source:"BLIP-2 section 3.4"`
+	Heads         int     `json:"num_attention_heads" help:"of the image tower"`
+	Intermediate  int     `json:"intermediate_size" help:"feed-forward width of the image tower"`
+	TextHidden    int     `json:"text_hidden_size" help:"width of the text tower"`
+	TextLayers    int     `json:"text_num_hidden_layers" help:"blocks of the text tower"`
+	TextHeads     int     `json:"text_num_attention_heads" help:"of the text tower"`
+	Projection    int     `json:"projection_dim" help:"width of the shared space"`
+	Negatives     bool    `json:"hard_negatives" help:"for each picture a wrong caption that differs in one word" source:"NegCLIP, arXiv 2210.01936, section 5"`
+	CaptionLayers int     `json:"caption_layers" help:"blocks of a caption decoder that learns with the towers; 0: none" source:"CoCa, arXiv 2205.01917"`
+	CaptionWeight float64 `json:"caption_weight" help:"of the caption loss beside the contrastive one" source:"CoCa: 2"`
+	VocabSize     int     `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
 }
 
 // DefaultCLIP trains a small tower on a CPU in minutes:
@@ -44,10 +46,10 @@ type CLIPSettings struct {
 // 2 cores, about 3 minutes on 24,000 pictures of 48 pixels.
 func DefaultCLIP() *CLIPSettings {
 	return &CLIPSettings{
-		Common: Common{Steps: 1300, Batch: 128, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+		Common: Common{Steps: 6000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 200,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.06, MaxTextLength: 32},
 		Vision: "eva", ImageSize: 48, PatchSize: 8, Alpha: "white", HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
-		TextHidden: 64, TextLayers: 2, TextHeads: 4, Projection: 64, Negatives: true, VocabSize: 2000,
+		TextHidden: 64, TextLayers: 2, TextHeads: 4, Projection: 64, Negatives: true, CaptionLayers: 1, CaptionWeight: 1, VocabSize: 2000,
 	}
 }
 
@@ -72,7 +74,8 @@ func (s *CLIPSettings) config(vocab, sep int) (*clip.Config, error) {
 	return &cfg, cfg.Validate()
 }
 
-// CLIP trains a dual encoder on pictures and their captions and writes OUT/final.
+// CLIP trains a dual encoder on pictures and their captions and writes OUT/final, and beside it the
+// caption decoder that it had.
 func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infer.Pictures, o Options) (train.Summary, error) {
 	var none train.Summary
 	if err := s.Validate(); err != nil {
@@ -92,8 +95,9 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 		return none, err
 	}
 	store := model.NewStore()
+	loss := objective.CLIP{Config: cfg, Mean: infer.Mean(), Std: infer.Std(), HardNegatives: s.Negatives, CaptionLayers: s.CaptionLayers, CaptionWeight: s.CaptionWeight}
 	r := &recipe{
-		name: "clip", backend: backend, store: store, objective: objective.CLIP(cfg, infer.Mean(), infer.Std(), s.Negatives), common: &s.Common, settings: s,
+		name: "clip", backend: backend, store: store, objective: loss.Objective(), common: &s.Common, settings: s,
 		decays: train.DecaysMatrices, records: p.Len(),
 		inputs: []shapes.Shape{shapeUint8(s.Batch, s.ImageSize, s.ImageSize, 3), shapeInt32(s.Batch, length)},
 	}
@@ -132,5 +136,5 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	if err != nil {
 		return summary, err
 	}
-	return summary, finalFolder{config: cfg, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
+	return summary, finalFolder{config: cfg, pretraining: clip.IsCaptionDecoder, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
 }
