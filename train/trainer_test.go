@@ -32,7 +32,8 @@ func tinyLM(dropout float64) (objective.Objective, func(rows int, seed uint64) [
 		for i := range ids {
 			ids[i], mask[i] = rng.Int32N(50), 1
 		}
-		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(ids, rows, length), tensors.FromFlatDataAndDimensions(mask, rows, length)}
+		seen := tensors.FromFlatDataAndDimensions(mask, rows, length)
+		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(ids, rows, length), seen, seen}
 	}
 }
 
@@ -176,7 +177,7 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("NumTrained is %d, want %d", trainer.NumTrained(), numbers)
 	}
 	ids := batch(2, 0)[0].Shape()
-	_, err := NewTrainer(golden.Go(t), model.NewStore(), obj, Settings{Trainable: func(string) bool { return false }}, []shapes.Shape{ids, ids})
+	_, err := NewTrainer(golden.Go(t), model.NewStore(), obj, Settings{Trainable: func(string) bool { return false }}, []shapes.Shape{ids, ids, ids})
 	if err == nil || !strings.Contains(err.Error(), "nothing to train") {
 		t.Errorf("nothing to train: got error %v", err)
 	}

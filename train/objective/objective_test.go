@@ -37,7 +37,8 @@ func TestLMParity(t *testing.T) {
 	var cfg opt.Config
 	c.JSON("model/config.json", &cfg)
 	f := golden.New(t, golden.Go(t), golden.Store(t, c.Weights("model")), LM(&cfg).Build)
-	out := f.Run(c.Input("input_ids"), c.Input("attention_mask"))
+	mask := c.Input("attention_mask")
+	out := f.Run(c.Input("input_ids"), mask, mask)
 	f.UsesAll()
 	c.Check("loss", out[0])
 }

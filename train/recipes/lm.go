@@ -23,13 +23,14 @@ import (
 // LMSettings of recipe "lm".
 type LMSettings struct {
 	Common
-	HiddenSize int `json:"hidden_size" help:"width"`
-	Layers     int `json:"num_hidden_layers" help:"blocks"`
-	Heads      int `json:"num_attention_heads" help:"attention heads"`
-	FFN        int `json:"ffn_dim" help:"feed-forward width"`
-	VocabSize  int `json:"vocab_size" help:"byte-level BPE learnt from the texts, at most"`
-	Texts      int `json:"texts_per_document" help:"captions and questions of one picture that a training text holds"`
-	Positions  int `json:"max_position_embeddings" help:"longest sequence, soft prompt included"`
+	HiddenSize   int `json:"hidden_size" help:"width"`
+	Layers       int `json:"num_hidden_layers" help:"blocks"`
+	Heads        int `json:"num_attention_heads" help:"attention heads"`
+	FFN          int `json:"ffn_dim" help:"feed-forward width"`
+	VocabSize    int `json:"vocab_size" help:"byte-level BPE learnt from the texts, at most"`
+	AnswerWeight int `json:"answer_weight" help:"how many times an answer's words count in the loss" source:"ours: they are few, and all that questions teach"`
+	Texts        int `json:"texts_per_document" help:"captions and questions of one picture that a training text holds"`
+	Positions    int `json:"max_position_embeddings" help:"longest sequence, soft prompt included"`
 }
 
 // DefaultLM trains a small OPT on text alone:
@@ -39,9 +40,9 @@ type LMSettings struct {
 // 2 cores, about a minute.
 func DefaultLM() *LMSettings {
 	return &LMSettings{
-		Common: Common{Steps: 300, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 3e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 50,
+		Common: Common{Steps: 1300, Batch: 16, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 150,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 96},
-		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, VocabSize: 2000, Texts: 4, Positions: 160,
+		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, AnswerWeight: 10, VocabSize: 2000, Texts: 4, Positions: 160,
 	}
 }
 
@@ -50,16 +51,19 @@ func DefaultLM() *LMSettings {
 // A large language model has learnt from packed texts to use what stands before </s>; a small one
 // learns it here, from texts about one thing behind each other, so that a soft visual prompt before
 // </s> can take the place of a description.
-type document struct{ captions, questions [][]int32 }
+type document struct{ captions, questions []weighted }
+
+// weighted is a text with how much each of its words counts.
+type weighted struct{ ids, weights []int32 }
 
 // pick lays texts of a document behind each other: a caption, then others drawn without repeats.
-func (d document) pick(texts int, rng *rand.Rand) []int32 {
+func (d document) pick(texts int, rng *rand.Rand) weighted {
 	first := rng.IntN(len(d.captions))
-	row := slices.Clone(d.captions[first])
 	rest := slices.Concat(d.captions[:first], d.captions[first+1:], d.questions)
 	rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
-	for _, r := range rest[:min(texts-1, len(rest))] {
-		row = append(row, r...)
+	var row weighted
+	for _, t := range slices.Concat(d.captions[first:first+1], rest[:min(texts-1, len(rest))]) {
+		row.ids, row.weights = append(row.ids, t.ids...), append(row.weights, t.weights...)
 	}
 	return row
 }
@@ -67,8 +71,8 @@ func (d document) pick(texts int, rng *rand.Rand) []int32 {
 // longest is the length of the longest row that pick can make.
 func (d document) longest(texts int) int {
 	var lengths []int
-	for _, ids := range slices.Concat(d.captions, d.questions) {
-		lengths = append(lengths, len(ids))
+	for _, t := range slices.Concat(d.captions, d.questions) {
+		lengths = append(lengths, len(t.ids))
 	}
 	slices.Sort(lengths)
 	total := 0
@@ -107,15 +111,15 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 			return none, fmt.Errorf("lm: %s: record %d has no caption", r.Origin, i)
 		}
 		d := &documents[i]
-		n := 0
-		for t := range textsOf(&r) {
-			ids := words.Encode(t + "\n")
-			if n < len(r.Captions) {
-				d.captions = append(d.captions, ids)
-			} else {
-				d.questions = append(d.questions, ids)
-			}
-			n++
+		for _, c := range r.Captions {
+			ids := words.Encode(c + "\n")
+			d.captions = append(d.captions, weighted{ids, repeat(1, len(ids))})
+		}
+		for question, answer := range answered(&r) {
+			ids := words.Encode(question)
+			weights := repeat(1, len(ids))
+			end := words.EncodePlain(" " + answer + "\n")
+			d.questions = append(d.questions, weighted{append(ids, end...), append(weights, repeat(int32(s.AnswerWeight), len(end))...)})
 		}
 		longest = max(longest, d.longest(s.Texts))
 	}
@@ -134,15 +138,17 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 	r := &recipe{
 		name: "lm", backend: backend, store: store, objective: objective.LM(&cfg), common: &s.Common, settings: s,
 		decays: train.DecaysMatrices, records: len(documents), corpus: fingerprint(&datasets.Set{Records: records}),
-		inputs: []shapes.Shape{shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
+		inputs: []shapes.Shape{shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
 		data: func(i int) ([]*tensors.Tensor, error) {
 			picked, epoch := visits.rows(i)
-			batch := make([][]int32, len(picked))
+			batch, counts := make([][]int32, len(picked)), make([][]int32, len(picked))
 			for j, k := range picked {
-				batch[j] = documents[k].pick(s.Texts, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
+				row := documents[k].pick(s.Texts, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
+				batch[j], counts[j] = row.ids, row.weights
 			}
 			ids, mask := padded(batch, length, pad)
-			return []*tensors.Tensor{ids, mask}, nil
+			weights, _ := padded(counts, length, 0)
+			return []*tensors.Tensor{ids, mask, weights}, nil
 		},
 	}
 	summary, err := r.run(ctx, o)
@@ -160,10 +166,23 @@ func textsOf(r *datasets.Record) iter.Seq[string] {
 				return
 			}
 		}
-		for _, q := range r.Questions {
-			if len(q.Answers) > 0 && !yield(infer.QuestionPrompt(q.Question)+" "+q.Answers[0]) {
+		for question, answer := range answered(r) {
+			if !yield(question + " " + answer) {
 				return
 			}
 		}
 	}
 }
+
+// answered runs over a record's questions, as stage 2 asks them, and their answers.
+func answered(r *datasets.Record) iter.Seq2[string, string] {
+	return func(yield func(question, answer string) bool) {
+		for _, q := range r.Questions {
+			if len(q.Answers) > 0 && !yield(infer.QuestionPrompt(q.Question), q.Answers[0]) {
+				return
+			}
+		}
+	}
+}
+
+func repeat(value int32, n int) []int32 { return slices.Repeat([]int32{value}, n) }
