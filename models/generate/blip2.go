@@ -58,6 +58,24 @@ func (b *BLIP2) VisualPrompt(states *tensors.Tensor) (*tensors.Tensor, error) {
 // stands for a soft token where penalties look at the prompt. Padding is no part of a prompt for them
 // and for MinLength: transformers counts it, so that there a row depends on the longest one.
 func (b *BLIP2) Generate(visual *tensors.Tensor, ids, mask [][]int32, placeholder int32, o Options, streams []uint64) ([]Sequence, error) {
+	prompts := make([][]int32, len(ids))
+	for i := range prompts {
+		for range b.cfg.NumQueryTokens {
+			prompts[i] = append(prompts[i], placeholder)
+		}
+		for j, id := range ids[i] {
+			if mask[i][j] != 0 {
+				prompts[i] = append(prompts[i], id)
+			}
+		}
+	}
+	return b.Continue(visual, ids, mask, prompts, o, streams)
+}
+
+// Continue is Generate with prompts as penalties and MinLength are to see them, and with padding on
+// any side: the parity with transformers needs both. A new token's position is one behind that of
+// the last column, and masked columns have position 0, so that behind padding on the right it is 1.
+func (b *BLIP2) Continue(visual *tensors.Tensor, ids, mask, prompts [][]int32, o Options, streams []uint64) ([]Sequence, error) {
 	batch, queries, text := len(ids), b.cfg.NumQueryTokens, len(ids[0])
 	if visual.Shape().Dim(0) != batch {
 		return nil, fmt.Errorf("%d visual prompts for %d texts", visual.Shape().Dim(0), batch)
@@ -66,17 +84,6 @@ func (b *BLIP2) Generate(visual *tensors.Tensor, ids, mask [][]int32, placeholde
 	if limit := b.cfg.Text.MaxPositionEmbeddings; total > limit {
 		return nil, fmt.Errorf("%d soft tokens, %d of the prompt and %d new ones are more than the language model's %d positions",
 			queries, text, o.MaxNewTokens, limit)
-	}
-	prompts := make([][]int32, batch)
-	for i := range prompts {
-		for range queries {
-			prompts[i] = append(prompts[i], placeholder)
-		}
-		for j, id := range ids[i] {
-			if mask[i][j] != 0 {
-				prompts[i] = append(prompts[i], id)
-			}
-		}
 	}
 	d := &blip2Decoder{b: b, beams: o.NumBeams, visual: visual, ids: ids, mask: mask, length: total}
 	defer d.free()
@@ -127,6 +134,9 @@ func (d *blip2Decoder) First() ([]float32, error) {
 				row[j] = d.mask[i][j-queries]
 			}
 			seen += row[j]
+		}
+		if row[queries+text-1] == 0 { // padding on the right
+			seen = 1
 		}
 		for range d.beams {
 			d.visible = append(d.visible, row...)
@@ -179,8 +189,9 @@ func (b *BLIP2) firstGraph(scope *model.Scope, visual, ids, mask *Node, beams, l
 	cfg, llm := &b.cfg.Text, scope.At("language_model")
 	embeds := Concatenate([]*Node{visual, opt.Embed(llm, cfg, ids)}, 1)
 	full := Concatenate([]*Node{blip2.OnesLike32(mask, b.cfg.NumQueryTokens), mask}, 1)
-	states, cache := opt.Decode(llm, cfg, embeds, opt.Positions(full), blip2.CausalMask(full, embeds), nil)
-	last := Squeeze(Slice(states, AxisRange(), AxisElem(-1)), 1) // padding is on the left
+	positions := MaxScalar(opt.Positions(full), 0)
+	states, cache := opt.Decode(llm, cfg, embeds, positions, blip2.CausalMask(full, embeds), nil)
+	last := Squeeze(Slice(states, AxisRange(), AxisElem(-1)), 1)
 	batch := ids.Shape().Dim(0)
 	repeat := func(x *Node) *Node { // [batch, ...] -> [batch*beams, ...]
 		if beams == 1 {
