@@ -100,26 +100,15 @@ func (r *run) options(g generation, prompt, eos int) (generate.Options, error) {
 	return s.Options, nil
 }
 
-// putSequences keeps the ids of prompts and what followed, and the scores of beams. Rows are filled
-// up as transformers does it: with pad, but beams whose pad is 0 with the end token, since 0 counts
-// as "none" there.
+// putSequences keeps the ids of prompts and what followed, and the scores of beams.
 func (r *run) putSequences(g generation, o generate.Options, prompts [][]int32, sequences []generate.Sequence, pad int) {
-	fill, width := int32(pad), 0
-	if o.NumBeams > 1 && pad == 0 {
-		fill = int32(o.EOSTokenID)
-	}
-	for _, s := range sequences {
-		width = max(width, len(s.IDs))
-	}
-	var ids []int32
-	var scores []float32
-	for i, s := range sequences {
-		ids = append(append(ids, prompts[i]...), s.IDs...)
-		ids = append(ids, slices.Repeat([]int32{fill}, width-len(s.IDs))...)
-		scores = append(scores, float32(s.Score))
-	}
-	r.put(g.name+idsSuffix, tensors.FromFlatDataAndDimensions(ids, len(prompts), len(prompts[0])+width))
+	rows := o.Rows(prompts, sequences, int32(pad))
+	r.put(g.name+idsSuffix, tensors.FromFlatDataAndDimensions(slices.Concat(rows...), len(rows), len(rows[0])))
 	if o.NumBeams > 1 {
-		r.put(g.name+scoresSuffix, tensors.FromFlatDataAndDimensions(scores, len(scores)))
+		scores := make([]float32, len(sequences))
+		for i, s := range sequences {
+			scores[i] = float32(s.Score)
+		}
+		r.put(g.name+scoresSuffix, tensors.FromValue(scores))
 	}
 }

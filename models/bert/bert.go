@@ -69,7 +69,7 @@ type Pass struct {
 	Mask      *Node // additive [batch, 1, seq, past+seq] or nil: all see all
 	Past      []KV  // keys and values per layer of tokens that come before, or nil
 	Cross     []KV  // CrossKV of what every layer attends to after its self-attention, or nil: no cross-attention
-	CrossMask *Node // additive [batch, 1, 1 or seq, cross] or nil
+	CrossMask *Node // additive [batch, 1, 1, cross] or nil
 }
 
 // Output of a Pass: States are the embeddings and the output of each layer [batch, seq, hidden], KV
@@ -109,13 +109,23 @@ func Encode(scope *model.Scope, cfg *Layers, p Pass) Output {
 		}
 		x = attend(l.At("attention"), cfg, x, all, p.Mask)
 		if p.Cross != nil {
-			x = attend(l.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
+			x = crossAttend(l.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
 		}
 		h := nn.Activation(cfg.HiddenAct, nn.Linear(l.At("intermediate").At("dense"), x, cfg.IntermediateSize))
 		x = project(l.At("output"), cfg, h, x)
 		out.States = append(out.States, x)
 	}
 	return out
+}
+
+// crossAttend lets beams, rows beside each other, share what they look at: x [batch*beams, seq, hidden].
+func crossAttend(scope *model.Scope, cfg *Layers, x *Node, kv KV, mask *Node) *Node {
+	d, batch := x.Shape().Dimensions, kv.Key.Shape().Dim(0)
+	if batch == d[0] {
+		return attend(scope, cfg, x, kv, mask)
+	}
+	x = Reshape(x, batch, d[0]/batch*d[1], d[2]) // tokens do not see each other here
+	return Reshape(attend(scope, cfg, x, kv, mask), d...)
 }
 
 func layer(scope *model.Scope, i int) *model.Scope {
