@@ -15,7 +15,8 @@
 //	retrieval.go    Blip2ForImageTextRetrieval
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
 //	optimisation.go twenty steps of it, and AdamW alone
-//	opt.go clip.go  OPTForCausalLM, CLIPModel
+//	blip.go         BLIP's three classes
+//	opt.go clip.go bert.go  OPTForCausalLM, CLIPModel, BertModel
 package forward
 
 import (
@@ -25,6 +26,8 @@ import (
 	"strings"
 
 	"goblip/checkpoints"
+	"goblip/models/blip"
+	"goblip/models/blip2"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -89,16 +92,24 @@ func family(c *Case) (func(*run) error, error) {
 	}
 	for _, class := range kind.Architectures {
 		switch class {
-		case "Blip2ForConditionalGeneration":
+		case blip2.GenerationClass:
 			if kind.Text.ModelType == "opt" {
 				return blip2OPT, nil
 			}
-		case "Blip2ForImageTextRetrieval":
+		case blip2.RetrievalClass:
 			return blip2Retrieval, nil
 		case "OPTForCausalLM":
 			return optLM, nil
 		case "CLIPModel":
 			return clipModel, nil
+		case "BertModel":
+			return bertModel, nil
+		case blip.CaptionClass:
+			return blipCaption, nil
+		case blip.RetrievalClass:
+			return blipITM, nil
+		case blip.VQAClass:
+			return blipVQA, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: config.json: nothing runs architectures %q with text model %q", c.model, kind.Architectures, kind.Text.ModelType)

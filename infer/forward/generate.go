@@ -100,10 +100,29 @@ func (r *run) options(g generation, prompt, eos int) (generate.Options, error) {
 	return s.Options, nil
 }
 
+// generate continues prompts with a decoder whose inputs are some of its own, then ids and mask.
+func (r *run) generate(generator *generate.Generator, g generation, inputs []*tensors.Tensor, prompts, mask [][]int32, eos, pad int) error {
+	o, err := r.options(g, len(prompts[0]), eos)
+	if err != nil {
+		return err
+	}
+	inputs = append(slices.Clone(inputs), tensorOf(prompts), tensorOf(mask))
+	sequences, err := generator.Generate(inputs, mask, prompts, o, nil)
+	if err != nil {
+		return err
+	}
+	r.putSequences(g, o, prompts, sequences, pad)
+	return nil
+}
+
+func tensorOf(rows [][]int32) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(slices.Concat(rows...), len(rows), len(rows[0]))
+}
+
 // putSequences keeps the ids of prompts and what followed, and the scores of beams.
 func (r *run) putSequences(g generation, o generate.Options, prompts [][]int32, sequences []generate.Sequence, pad int) {
 	rows := o.Rows(prompts, sequences, int32(pad))
-	r.put(g.name+idsSuffix, tensors.FromFlatDataAndDimensions(slices.Concat(rows...), len(rows), len(rows[0])))
+	r.put(g.name+idsSuffix, tensorOf(rows))
 	if o.NumBeams > 1 {
 		scores := make([]float32, len(sequences))
 		for i, s := range sequences {

@@ -5,6 +5,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/models/blip2"
+	"goblip/models/generate"
 	"goblip/models/opt"
 
 	"github.com/gomlx/compute/dtypes"
@@ -47,7 +48,25 @@ func optLM(r *run) error {
 	}); err != nil {
 		return err
 	}
-	return r.graph([]string{"leftpad_input_ids", "leftpad_attention_mask"}, func(scope *model.Scope, in []*Node, out *outputs) {
+	if err := r.graph([]string{"leftpad_input_ids", "leftpad_attention_mask"}, func(scope *model.Scope, in []*Node, out *outputs) {
 		out.put("leftpad.logits", zeroMasked(decode(scope, in[0], in[1], nil), in[1]))
-	})
+	}); err != nil {
+		return err
+	}
+	prefix := "leftpad_"
+	if !r.hasInput("leftpad_input_ids") {
+		prefix = ""
+	}
+	generator := generate.NewGenerator(r.backend, r.store, generate.OPT{Config: &cfg}, cfg.VocabSize)
+	defer generator.Finalize()
+	for _, g := range r.generations("") {
+		prompts, mask, err := r.texts(prefix)
+		if err != nil {
+			return err
+		}
+		if err := r.generate(generator, g, nil, prompts, mask, cfg.EOSTokenID, cfg.PadTokenID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
