@@ -13,6 +13,7 @@
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run
 //	infer/        a model folder on pictures: features, scores, captions, answers
+//	  forward/      a checkpoint on given tensors: the parity door
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run

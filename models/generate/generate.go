@@ -7,7 +7,8 @@
 //	processors.go  repetition penalty, n-gram blocking, minimum length, top-k, top-p
 //	generator.go   decoders as graphs, with their caches on the device: Graphs, Generator
 //	rows.go        sequences laid out as transformers returns them
-//	blip2.go       a BLIP-2 with an OPT
+//	blip.go        a BLIP
+//	blip2.go       a BLIP-2 with an OPT, and an OPT alone
 //	blip2_t5.go    a BLIP-2 with a T5
 package generate
 

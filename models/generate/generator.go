@@ -48,6 +48,21 @@ func (s Step) Mask(like *Node) *Node {
 	return nn.AdditiveMask(InsertAxes(GreaterThan(all, ScalarZero(all.Graph(), all.DType())), 1), like)
 }
 
+// PositionShift is what a later token's position differs from its column by, for Memory: a token's
+// position is one more than that of the column before. positions int32 [batch, columns] of the prompt
+// -> [batch, 1].
+func PositionShift(positions *Node) *Node {
+	last := positions.Shape().Dim(1) - 1
+	return SubScalar(Slice(positions, AxisRange(), AxisRange(last)), last)
+}
+
+// Positions are the tokens' positions: shift of PositionShift -> int32 [rows, 1].
+func (s Step) Positions(shift *Node) *Node {
+	batch, rows := shift.Shape().Dim(0), s.Tokens.Shape().Dim(0)
+	shift = Reshape(BroadcastToDims(shift, batch, rows/batch), rows, 1) // an item's beams beside each other
+	return Add(shift, BroadcastToDims(s.Column, rows, 1))
+}
+
 // Generator runs Graphs for Run. Its graphs have fixed shapes (batch, prompt, new tokens), so that each
 // compiles once; rows never see each other: a batch of n gives what n single calls give.
 type Generator struct {
