@@ -45,6 +45,7 @@ def save_case(name, about, inputs, expected, model=None):
         "made_by": f"scripts/golden_{'instructblip' if 'instruct' in name else 't5'}.py",
         "made_with": {"torch": torch.__version__, "transformers": transformers.__version__},
         "tolerance": {"abs": 1e-4, "rel": 1e-4},
+        "expected": {k: {"shape": list(v.shape), "dtype": str(v.dtype).removeprefix("torch.")} for k, v in expected.items()},
     }
     (out / "case.json").write_text(json.dumps(about, indent=1) + "\n")
     contiguous = lambda t: {k: v.detach().clone().contiguous() for k, v in t.items()}
