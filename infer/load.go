@@ -53,14 +53,14 @@ func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err er
 		cfg = c.Vision
 		cfg.NumHiddenLayers--
 		return cfg, true, validate(folder, &cfg)
-	case "blip-2":
+	case "blip-2", "instructblip":
 		var c blip2.Config
 		if err := folder.Config(&c); err != nil {
 			return cfg, false, err
 		}
 		return c.Vision, false, validate(folder, &c.Vision)
 	}
-	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that BLIP-2 knows (clip, blip-2)", folder.Dir(), kind.ModelType)
+	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that BLIP-2 knows (clip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
 }
 
 func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {
@@ -202,8 +202,8 @@ func Trainable(name string) bool {
 	return !strings.HasPrefix(name, "language_model.")
 }
 
-// openBLIP2 opens a BLIP-2 folder of a class with its config. The caller closes the folder.
-func openBLIP2(dir, class string) (*checkpoints.Folder, *blip2.Config, error) {
+// openBLIP2 opens a BLIP-2 folder of one of the classes with its config. The caller closes the folder.
+func openBLIP2(dir string, classes ...string) (*checkpoints.Folder, *blip2.Config, error) {
 	folder, err := checkpoints.OpenFolder(dir)
 	if err != nil {
 		return nil, nil, err
@@ -211,7 +211,7 @@ func openBLIP2(dir, class string) (*checkpoints.Folder, *blip2.Config, error) {
 	var cfg blip2.Config
 	err = folder.Config(&cfg)
 	if err == nil {
-		err = requireClass(folder, cfg.Architectures, class)
+		err = requireClass(folder, cfg.Architectures, classes...)
 	}
 	if err == nil {
 		err = validate(folder, &cfg)

@@ -2,6 +2,8 @@ package infer
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"goblip/checkpoints"
 	"goblip/datasets/text"
@@ -252,12 +254,12 @@ func appendRows(out *[]float32, n int) func(*tensors.Tensor, error) error {
 	}
 }
 
-// requireClass refuses a folder of another class with both names.
-func requireClass(folder *checkpoints.Folder, architectures []string, want string) error {
+// requireClass refuses a folder of another class, naming it and those wanted.
+func requireClass(folder *checkpoints.Folder, architectures []string, want ...string) error {
 	for _, a := range architectures {
-		if a == want {
+		if slices.Contains(want, a) {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: config.json says %v, this needs a %s", folder.Dir(), architectures, want)
+	return fmt.Errorf("%s: config.json says %v, this needs a %s", folder.Dir(), architectures, strings.Join(want, " or "))
 }

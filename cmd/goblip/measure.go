@@ -164,7 +164,7 @@ func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt s
 	requests = nil
 	for i, r := range set.Records {
 		for _, q := range r.Questions {
-			requests = append(requests, infer.Request{Image: i, Prompt: infer.QuestionPrompt(q.Question)})
+			requests = append(requests, infer.Request{Image: i, Prompt: c.QuestionPrompt(q.Question)})
 			w.questions = append(w.questions, eval.Answered{Question: q.Question, Kind: q.Kind, Answers: q.Answers})
 		}
 	}

@@ -68,8 +68,8 @@ func generationFlags(cmd *cobra.Command, o *generate.Options) {
 	flags.IntVar(&o.NoRepeatNgramSize, "no-repeat-ngram-size", 0, "forbid repeating this many words in a row; 0: allow")
 }
 
-// writeTexts captions or answers and prints one line a picture.
-func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts []string, o generate.Options, asJSON bool) error {
+// writeTexts captions or answers and prints one line a picture and prompt; prompts depend on the model.
+func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts func(*infer.Captioner) []string, o generate.Options, asJSON bool) error {
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -94,8 +94,9 @@ func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts [
 		return err
 	}
 	var requests []infer.Request
+	asked := prompts(model)
 	for i := range set.Records {
-		for _, p := range prompts {
+		for _, p := range asked {
 			requests = append(requests, infer.Request{Image: i, Prompt: p})
 		}
 	}
@@ -129,11 +130,16 @@ func newCaptionCommand() *cobra.Command {
 		Short: "Describe pictures",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return writeTexts(cmd, checkpoint, args, []string{prompt}, o, asJSON)
+			return writeTexts(cmd, checkpoint, args, func(model *infer.Captioner) []string {
+				if !cmd.Flags().Changed("prompt") {
+					prompt = model.CaptionPrompt()
+				}
+				return []string{prompt}
+			}, o, asJSON)
 		},
 	}
 	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
-	command.Flags().StringVar(&prompt, "prompt", "", "text to continue, such as \"a photo of\"")
+	command.Flags().StringVar(&prompt, "prompt", "", "text to continue, such as \"a photo of\"; an InstructBLIP is told \"A short image caption.\" where this is not given")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a picture, with token log-probabilities")
 	generationFlags(command, &o)
 	requireFlags(command, "checkpoint")
@@ -150,17 +156,19 @@ func newAskCommand() *cobra.Command {
 		Short: "Ask questions about pictures",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prompts := slices.Clone(questions)
-			for i := range prompts {
-				if !raw {
-					prompts[i] = infer.QuestionPrompt(prompts[i])
+			return writeTexts(cmd, checkpoint, args, func(model *infer.Captioner) []string {
+				prompts := slices.Clone(questions)
+				for i := range prompts {
+					if !raw {
+						prompts[i] = model.QuestionPrompt(prompts[i])
+					}
 				}
-			}
-			return writeTexts(cmd, checkpoint, args, prompts, o, asJSON)
+				return prompts
+			}, o, asJSON)
 		},
 	}
 	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
-	command.Flags().StringArrayVarP(&questions, "question", "q", nil, "may be repeated; asked as \"Question: ...? Answer:\"")
+	command.Flags().StringArrayVarP(&questions, "question", "q", nil, "may be repeated; asked as \"Question: ...? Answer:\", of a T5 \"Question: ...? Short answer:\"")
 	command.Flags().BoolVar(&raw, "raw", false, "give the question to the language model as it is")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object an answer, with token log-probabilities")
 	generationFlags(command, &o)

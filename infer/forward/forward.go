@@ -12,6 +12,7 @@
 //	generate.go     generated ids and scores: settings by name, rows filled up as transformers does
 //	towers.go       outputs that several families have: image towers, losses over labels
 //	blip2_opt.go    Blip2ForConditionalGeneration with an OPT
+//	blip2_t5.go     the same and InstructBLIP with a T5
 //	retrieval.go    Blip2ForImageTextRetrieval
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
 //	optimisation.go twenty steps of it, and AdamW alone
@@ -97,8 +98,15 @@ func family(c *Case) (func(*run) error, error) {
 	for _, class := range kind.Architectures {
 		switch class {
 		case blip2.GenerationClass:
-			if kind.Text.ModelType == "opt" {
+			switch kind.Text.ModelType {
+			case "opt", "":
 				return blip2OPT, nil
+			case "t5":
+				return blip2T5, nil
+			}
+		case blip2.InstructClass:
+			if kind.Text.ModelType == "t5" {
+				return blip2T5, nil
 			}
 		case blip2.RetrievalClass:
 			return blip2Retrieval, nil

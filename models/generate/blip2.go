@@ -25,7 +25,7 @@ type BLIP2 struct {
 func NewBLIP2(backend compute.Backend, store *model.Store, cfg *blip2.Config) (*BLIP2, error) {
 	var graphs Graphs = optGraphs{cfg}
 	if cfg.T5 != nil {
-		graphs = t5Graphs{cfg}
+		graphs = blip2T5(cfg)
 	}
 	_, vocab, _, _ := cfg.LLM()
 	b := &BLIP2{cfg: cfg, generator: NewGenerator(backend, store, graphs, vocab)}

@@ -20,6 +20,8 @@ const (
 	EVA  = "blip_2_vision_model" // packed qkv, patch bias, no norm before the blocks
 	CLIP = "clip_vision_model"   // separate q, k, v; no patch bias; pre_layrnorm (sic)
 	BLIP = "blip_vision_model"   // EVA's names, with a bias everywhere
+
+	InstructBLIP = "instructblip_vision_model" // EVA's in all
 )
 
 // Config mirrors "vision_config" of a Hugging Face config.json.
@@ -63,8 +65,8 @@ func DefaultBLIP() Config {
 // Validate says what of the config cannot be built.
 func (c *Config) Validate() error {
 	switch {
-	case c.ModelType != EVA && c.ModelType != CLIP && c.ModelType != BLIP:
-		return fmt.Errorf("vision_config: model_type %q is not %s, %s or %s", c.ModelType, EVA, CLIP, BLIP)
+	case c.ModelType != EVA && c.ModelType != CLIP && c.ModelType != BLIP && c.ModelType != InstructBLIP:
+		return fmt.Errorf("vision_config: model_type %q is not %s, %s, %s or %s", c.ModelType, EVA, CLIP, BLIP, InstructBLIP)
 	case c.HiddenSize < 1 || c.IntermediateSize < 1 || c.NumHiddenLayers < 1 || c.PatchSize < 1 || c.ImageSize < 1:
 		return fmt.Errorf("vision_config: sizes must be positive")
 	case c.NumAttentionHeads < 1 || c.HiddenSize%c.NumAttentionHeads != 0:
