@@ -114,7 +114,7 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct{ name, file, content, want string }{
 		{"no JSON", tokenizerFile, "{", tokenizerFile},
 		{"no model", tokenizerFile, "{}", "model.type is missing"},
-		{"another model", tokenizerFile, `{"model":{"type":"Unigram","vocab":[]}}`, `"Unigram" is not supported`},
+		{"another model", tokenizerFile, `{"model":{"type":"WordLevel","vocab":{}}}`, `"WordLevel" is not supported`},
 		{"no vocabulary", tokenizerFile, wordPiece(`{}`, ""), "model.vocab: empty"},
 		{"no unknown token", tokenizerFile, wordPiece(`{"a":0}`, ""), `"[UNK]" is not in the vocabulary`},
 		{"id too large", tokenizerFile, wordPiece(`{"[UNK]":99999999999}`, ""), "out of range"},
@@ -180,7 +180,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tok, err := parseTokenizerJSON(data)
+		tok, err := parseTokenizerJSON(data, &folderConfig{})
 		if err != nil {
 			return
 		}
