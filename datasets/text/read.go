@@ -206,7 +206,9 @@ func (file *tokenizerJSON) bpe() (Tokenizer, error) {
 	if t.normalizer, err = parseNormalizer(file.Normalizer, 0); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
-	return t, file.finish(&t.vocabulary, t.normalize)
+	err = file.finish(&t.vocabulary, t.normalize)
+	t.settings.CleanUp = t.settings.CleanUp && file.config.cleanUpBPE
+	return t, err
 }
 
 func (file *tokenizerJSON) unigram() (Tokenizer, error) {

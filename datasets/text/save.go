@@ -61,6 +61,9 @@ func (t *BPE) Save(dir string) error {
 			t.template(),
 		}}
 	}
+	if t.settings.CleanUp {
+		config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"] = true
+	}
 	file["normalizer"] = t.normalizer
 	file["pre_tokenizer"] = t.byteLevel
 	var unk any

@@ -52,7 +52,7 @@ type folderConfig struct {
 	addBosToken    *bool
 	addPrefixSpace *bool
 	extraIDs       int
-	cleanUpBPE     bool
+	cleanUpBPE     bool // clean up although transformers holds it for destructive with BPE
 }
 
 // tokenValue is a token in these files: its string, or an object with its flags, or null.
@@ -255,13 +255,13 @@ func (c *folderConfig) apply(v *vocabulary, normalize func(string) string) error
 			return err
 		}
 	}
-	cleanUp := v.settings
-	v.settings = c.settings
-	v.settings.Named = map[string]string{}
-	maps.Copy(v.settings.Named, cleanUp.Named)
+	names := map[string]string{}
+	maps.Copy(names, v.settings.Named)
 	for key, t := range c.named {
-		v.settings.Named[key] = t.Content
+		names[key] = t.Content
 	}
+	v.settings = c.settings
+	v.settings.Named = names
 	return nil
 }
 

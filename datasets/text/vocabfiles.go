@@ -126,6 +126,7 @@ func vocabBPE(v vocabulary, merges []merge, clip bool, config *folderConfig) (*B
 	if err := config.apply(&t.vocabulary, t.normalize); err != nil {
 		return nil, err
 	}
+	t.settings.CleanUp = t.settings.CleanUp && config.cleanUpBPE
 	if clip {
 		return t, t.setAround([]string{bos}, []string{eos})
 	}
