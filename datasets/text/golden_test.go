@@ -73,7 +73,7 @@ func open(t testing.TB, dir string) Tokenizer {
 
 // TestGolden compares with ids made by scripts/golden_tokenizers.py, before and after Save.
 func TestGolden(t *testing.T) {
-	for _, kind := range []string{"bert", "opt"} {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
 		t.Run(kind, func(t *testing.T) {
 			var golden struct{ Cases []goldenCase }
 			readJSON(t, filepath.Join("testdata", kind+".json"), &golden)

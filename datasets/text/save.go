@@ -84,7 +84,8 @@ func (t *BPE) isCLIP() bool {
 	return t.endOfWord == wordSuffix && t.byteLevel.pattern != "" && len(t.prefix) == 1 && len(t.suffix) == 1
 }
 
-// Save implements Tokenizer: tokenizer.json, tokenizer_config.json and spiece.model.
+// Save implements Tokenizer: tokenizer.json, tokenizer_config.json, and spiece.model
+// unless that cannot say what the tokenizer does.
 func (t *Unigram) Save(dir string) error {
 	config := t.config("T5Tokenizer", map[string]string{"eos_token": OPTEosToken, "unk_token": OPTUnkToken, "pad_token": OPTPadToken})
 	vocab := make([][2]any, t.modelSize)
@@ -97,6 +98,10 @@ func (t *Unigram) Save(dir string) error {
 	file["post_processor"] = t.template()
 	file["model"] = map[string]any{"type": "Unigram", "unk_id": t.unk, "vocab": vocab, "byte_fallback": t.byteFallback}
 	files := map[string]any{tokenizerFile: file, configFile: config}
+	if model, extraIDs, ok := t.spiece(); ok {
+		config["extra_ids"] = extraIDs
+		files[spieceFile] = string(model)
+	}
 	return saveFiles(dir, files)
 }
 
@@ -127,6 +132,14 @@ func (v *vocabulary) config(class string, names map[string]string) map[string]an
 	for key, token := range v.settings.Named {
 		config[key] = token
 	}
+	decoder := map[int32]any{}
+	for id, a := range v.added {
+		decoder[id] = map[string]any{
+			"content": a.Content, "single_word": a.SingleWord, "lstrip": a.LStrip, "rstrip": a.RStrip,
+			"normalized": a.Normalized, "special": a.Special,
+		}
+	}
+	config["added_tokens_decoder"] = decoder // for those who open the older files
 	return config
 }
 

@@ -16,6 +16,7 @@ const (
 	pieceUnknown     = 2
 	pieceControl     = 3 // never found in a text: </s>
 	pieceUserDefined = 4 // always one token
+	pieceByte        = 6 // what unknown characters fall back to
 )
 
 // Fields of SentencePiece's messages, and kinds of models, that are used here.
@@ -211,4 +212,57 @@ func (m *spieceModel) tokenizer(config *folderConfig) (*Unigram, error) {
 		return nil, err
 	}
 	return t, t.setAround(nil, []string{eos})
+}
+
+// spiece returns the tokenizer as a spiece.model, and how many extra ids come behind its pieces.
+// ok is false if it does something that such a file does not say.
+func (t *Unigram) spiece() (data []byte, extraIDs int, ok bool) {
+	m, precompiled := t.normalizer.(*charsmap)
+	if t.normalizer != nil && !precompiled || !t.words.words || t.words.metaspace != (metaspace{spaceMark, prependAlways, true}) {
+		return nil, 0, false
+	}
+	for extraIDs < t.modelSize && t.tokens[t.modelSize-1-extraIDs] == fmt.Sprintf("<extra_id_%d>", extraIDs) {
+		extraIDs++
+	}
+	for id, token := range t.tokens[:t.modelSize-extraIDs] {
+		data = appendMessage(data, modelPieces, t.appendPiece(nil, int32(id), token))
+	}
+	var trainer []byte
+	trainer = appendNumber(trainer, trainerModelType, uint64(modelUnigram))
+	trainer = appendNumber(trainer, trainerBytes, protowire.EncodeBool(t.byteFallback))
+	trainer = appendNumber(trainer, trainerUnk, uint64(t.unk))
+	data = appendMessage(data, modelTrainer, trainer)
+	if precompiled {
+		normalizer := appendMessage(nil, normalizerName, []byte("precompiled"))
+		data = appendMessage(data, modelNormalizer, appendMessage(normalizer, normalizerCharsmap, m.data))
+	}
+	return data, extraIDs, true
+}
+
+func (t *Unigram) appendPiece(data []byte, id int32, token string) []byte {
+	kind := pieceNormal
+	a, added := t.added[id]
+	_, isByte := byteOfToken(token)
+	switch {
+	case id == t.unk:
+		kind = pieceUnknown
+	case added && a.Special:
+		kind = pieceControl
+	case added:
+		kind = pieceUserDefined
+	case isByte && t.byteFallback:
+		kind = pieceByte
+	}
+	data = appendMessage(data, pieceText, []byte(token))
+	data = protowire.AppendTag(data, pieceScore, protowire.Fixed32Type)
+	data = protowire.AppendFixed32(data, math.Float32bits(float32(t.scores[id])))
+	return appendNumber(data, pieceType, uint64(kind))
+}
+
+func appendMessage(data []byte, field protowire.Number, message []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(data, field, protowire.BytesType), message)
+}
+
+func appendNumber(data []byte, field protowire.Number, number uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(data, field, protowire.VarintType), number)
 }
