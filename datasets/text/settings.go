@@ -58,19 +58,24 @@ type folderConfig struct {
 // tokenValue is a token in these files: its string, or an object with its flags, or null.
 type tokenValue struct{ *addedToken }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler. Special tokens are looked for in the text as it is
+// given, unless the object says otherwise.
 func (v *tokenValue) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	token := addedToken{Normalized: true}
+	v.addedToken = &addedToken{Special: true}
 	if data[0] == '"' {
-		token.Normalized = false
-		v.addedToken = &token
-		return json.Unmarshal(data, &token.Content)
+		return json.Unmarshal(data, &v.Content)
 	}
-	v.addedToken = &token
-	return json.Unmarshal(data, &token)
+	var flags struct{ Special, Normalized *bool }
+	if err := json.Unmarshal(data, &flags); err != nil {
+		return err
+	}
+	if flags.Normalized == nil && flags.Special != nil {
+		v.Normalized = !*flags.Special
+	}
+	return json.Unmarshal(data, v.addedToken)
 }
 
 // readFolderConfig reads the files that there are.
