@@ -6,8 +6,10 @@
 //	pictures.go   pictures in memory
 //	preprocess.go how a model wants its pictures prepared
 //	features.go   the frozen image encoder's states
-//	retriever.go  a stage-1 model: embeddings, similarity, match
+//	retriever.go  BLIP-2's stage 1, or a BLIP: embeddings, similarity, match
 //	captioner.go  a stage-2 model: captions and answers
+//	blip.go       a BLIP's tensors, and its graphs for retrieval
+//	blip_writer.go  a BLIP that captions or answers; what all writers have in common
 //	t5.go         where a T5's tensors lie in a folder
 //	instruct.go   prompts of T5 and InstructBLIP, instructions for the Q-Former
 //	clip.go       a dual encoder: similarity

@@ -7,6 +7,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/datasets/text"
+	"goblip/models/blip"
 	"goblip/models/blip2"
 	"goblip/models/clip"
 	"goblip/models/nn"
@@ -59,8 +60,14 @@ func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err er
 			return cfg, false, err
 		}
 		return c.Vision, false, validate(folder, &c.Vision)
+	case "blip":
+		var c blip.Config
+		if err := folder.Config(&c); err != nil {
+			return cfg, false, err
+		}
+		return c.Vision, false, validate(folder, &c.Vision)
 	}
-	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that BLIP-2 knows (clip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
+	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
 }
 
 func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {

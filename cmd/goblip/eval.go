@@ -233,7 +233,7 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o gen
 	if err != nil {
 		return err
 	}
-	model, err := infer.OpenCaptioner(backend, e.checkpoint)
+	model, err := infer.OpenWriter(backend, e.checkpoint)
 	if err != nil {
 		return err
 	}

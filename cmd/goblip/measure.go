@@ -126,7 +126,7 @@ type written struct {
 
 // writeAll captions every picture of a set and answers its questions. blind learnt from training
 // answers; nil leaves the baseline out.
-func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) (*written, error) {
+func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) (*written, error) {
 	w := &written{}
 	var requests []infer.Request
 	for i := range set.Records {

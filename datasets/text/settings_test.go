@@ -93,7 +93,6 @@ func TestSettingsErrors(t *testing.T) {
 		{"token", configFile, `{"pad_token":{"content":7}}`, "pad_token"},
 		{"extra", configFile, `{"extra_special_tokens":[7]}`, "extra_special_tokens"},
 		{"hole", configFile, `{"added_tokens_decoder":{"100000":{"content":"x"}}}`, `"x": id 100000 leaves a hole`},
-		{"taken", configFile, `{"added_tokens_decoder":{"0":{"content":"x"}}}`, `id 0 belongs to "[PAD]"`},
 		{"extra ids", configFile, `{"extra_ids":-1}`, "extra_ids is -1"},
 		{"map", "special_tokens_map.json", `[]`, "special_tokens_map.json"},
 		{"added", "added_tokens.json", `{"x":"y"}`, "added_tokens.json"},

@@ -127,8 +127,6 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		v.tokens = append(v.tokens, a.Content)
 	case v.tokens[a.ID] == "":
 		v.tokens[a.ID] = a.Content
-	case v.tokens[a.ID] != a.Content:
-		return fmt.Errorf("added token %q: id %d belongs to %q", a.Content, a.ID, v.tokens[a.ID])
 	}
 	v.ids[a.Content] = a.ID
 	if old, ok := v.added[a.ID]; ok { // it may have been found in another way
@@ -137,6 +135,9 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		delete(v.shown, a.ID)
 	}
 	v.added[a.ID] = a
+	if v.tokens[a.ID] != a.Content { // one id for two tokens, as the library has it: decoding shows the added one
+		v.shown[a.ID] = a.Content
+	}
 	if a.Special {
 		v.specials[a.Content] = true
 	}

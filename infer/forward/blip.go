@@ -14,15 +14,13 @@ import (
 
 // openBLIP loads a BLIP of one of its classes, and runs its image tower.
 func openBLIP(r *run) (*blip.Config, error) {
-	cfg := &blip.Config{}
-	if err := r.readModel(checkpoints.ConfigFile, cfg); err != nil {
+	folder, err := checkpoints.OpenFolder(r.model)
+	if err != nil {
 		return nil, err
 	}
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	build, inputs := infer.BLIPGraph(cfg)
-	if err := r.load(checkpoints.LoadOptions{IgnoreUnexpected: infer.IsBLIPCopy}, build, inputs...); err != nil {
+	defer folder.Close()
+	cfg, err := infer.LoadBLIP(r.backend, r.store, folder)
+	if err != nil {
 		return nil, err
 	}
 	for _, tower := range []string{"vision", "vision_interp"} {

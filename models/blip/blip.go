@@ -18,9 +18,13 @@ const (
 // ImageStates is the picture as text sees it: the tokens after the final norm, the class token first.
 // pixels [batch, 3, height, width] -> [batch, patches, image_hidden].
 func ImageStates(scope *model.Scope, cfg *Config, pixels *Node) *Node {
-	tower := scope.At("vision_model")
-	states := vit.Encode(tower, &cfg.Vision, pixels)
-	return vit.PostLayerNorm(tower, &cfg.Vision, states[len(states)-1])
+	states := vit.Encode(scope.At("vision_model"), &cfg.Vision, pixels)
+	return Normed(scope, cfg, states[len(states)-1])
+}
+
+// Normed is the image tower's final norm over the states of its last block.
+func Normed(scope *model.Scope, cfg *Config, states *Node) *Node {
+	return vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, states)
 }
 
 // TextStates reads text alone, in both directions; cross-attention is skipped (paper, figure 2,
