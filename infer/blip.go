@@ -3,7 +3,6 @@ package infer
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"goblip/checkpoints"
 	"goblip/models/blip"
@@ -37,12 +36,6 @@ func BLIPGraph(cfg *blip.Config) (build func(scope *model.Scope, in []*Node), in
 			decode(image)
 		}
 	}, inputs
-}
-
-// IsBLIPCopy names tensors that some BLIP files have beside the model's own: counters, and the second
-// names of the word table and its bias.
-func IsBLIPCopy(name string) bool {
-	return IsPositionIDs(name) || strings.HasPrefix(name, "text_decoder.cls.predictions.decoder.")
 }
 
 // blipRetrieval are the graphs of a BLIP for Retriever.
@@ -85,7 +78,11 @@ func LoadBLIP(backend compute.Backend, store *model.Store, folder *checkpoints.F
 	if err != nil {
 		return nil, err
 	}
-	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: IsBLIPCopy})
+	leaveOut, err := knownCopies(folder, blipCopies)
+	if err != nil {
+		return nil, err
+	}
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: leaveOut})
 	return cfg, err
 }
 

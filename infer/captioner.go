@@ -54,6 +54,11 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 		return nil, err
 	}
 	o.ConvertFloats, o.IgnoreUnexpected = true, IsPositionIDs
+	if cfg.T5 == nil {
+		if o.IgnoreUnexpected, err = knownCopies(folder, optCopies); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := folder.LoadWith(c.store, want, o); err != nil {
 		return nil, err
 	}

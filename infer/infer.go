@@ -12,6 +12,8 @@
 //	blip_writer.go  a BLIP that captions or answers; what all writers have in common
 //	t5.go         where a T5's tensors lie in a folder
 //	instruct.go   prompts of T5 and InstructBLIP, instructions for the Q-Former
+//	bert.go       a BERT's tensors
+//	copies.go     second copies of tied weights
 //	clip.go       a dual encoder: similarity
 package infer
 

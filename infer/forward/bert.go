@@ -6,8 +6,6 @@ import (
 	"goblip/models/bert"
 	"goblip/models/nn"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -15,18 +13,13 @@ import (
 // bertModel is BertModel, and the sentence embedding that sentence-transformers makes of it: the mean
 // over visible tokens, of unit length.
 func bertModel(r *run) error {
-	var cfg bert.Config
-	if err := r.readModel(checkpoints.ConfigFile, &cfg); err != nil {
+	folder, err := checkpoints.OpenFolder(r.model)
+	if err != nil {
 		return err
 	}
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	text := shapes.Make(dtypes.Int32, 1, 4)
-	if err := r.load(checkpoints.LoadOptions{IgnoreUnexpected: infer.IsPositionIDs}, func(scope *model.Scope, in []*Node) {
-		states := bert.Model(scope, &cfg, in[0], in[1], in[2])
-		bert.Pool(scope, &cfg.Layers, states[len(states)-1])
-	}, text, text, text); err != nil {
+	defer folder.Close()
+	cfg, err := infer.LoadBERT(r.backend, r.store, folder)
+	if err != nil {
 		return err
 	}
 	inputs := []string{"input_ids", "attention_mask"}
@@ -38,7 +31,7 @@ func bertModel(r *run) error {
 		if len(in) > 2 {
 			types = in[2]
 		}
-		states := bert.Model(scope, &cfg, in[0], in[1], types)
+		states := bert.Model(scope, cfg, in[0], in[1], types)
 		last := states[len(states)-1]
 		out.all("hidden_states.", states)
 		out.put("last_hidden_state", last)

@@ -114,7 +114,7 @@ func family(c *Case) (func(*run) error, error) {
 			return optLM, nil
 		case "CLIPModel":
 			return clipModel, nil
-		case "BertModel":
+		case "BertModel", "BertForMaskedLM", "BertForPreTraining":
 			return bertModel, nil
 		case blip.CaptionClass:
 			return blipCaption, nil
