@@ -42,9 +42,11 @@ func tinyConfig(class string) *blip2.Config {
 
 // folder is a model folder before it is written.
 type folder struct {
-	cfg     *blip2.Config
-	words   text.Tokenizer
-	tensors map[string]*tensors.Tensor
+	cfg          *blip2.Config
+	words        text.Tokenizer
+	instructions text.Tokenizer // of an InstructBLIP
+	config       any            // instead of cfg
+	tensors      map[string]*tensors.Tensor
 }
 
 // tinyFolder has random weights, large enough that everything matters.
@@ -73,11 +75,16 @@ func tinyFolder(t *testing.T, class string) *folder {
 			t.Fatal(err)
 		}
 	}
+	f.fill(want)
+	return f
+}
+
+// fill gives every tensor random weights.
+func (f *folder) fill(want map[string]shapes.Shape) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		f.tensors[name] = random(rng, want[name].Dimensions...)
 	}
-	return f
 }
 
 func random(rng *rand.Rand, dims ...int) *tensors.Tensor {
@@ -99,10 +106,23 @@ func (f *folder) write(t *testing.T) string {
 	for _, name := range slices.Sorted(maps.Keys(f.tensors)) {
 		named = append(named, checkpoints.Named{Name: name, Tensor: f.tensors[name]})
 	}
-	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: f.cfg, Tensors: named, Pretraining: IsPretraining, Fill: f.words.Save}); err != nil {
+	var config any = f.cfg
+	if f.config != nil {
+		config = f.config
+	}
+	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: IsPretraining, Fill: f.save}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func (f *folder) save(dir string) error {
+	if f.instructions != nil {
+		if err := f.instructions.Save(filepath.Join(dir, instructionTokenizer)); err != nil {
+			return err
+		}
+	}
+	return f.words.Save(dir)
 }
 
 // noise makes n random pictures for the tiny models.
@@ -123,11 +143,19 @@ func (p *Pictures) only(i int) *Pictures {
 
 // TestCaptionsAlone: texts of many pictures with prompts of many lengths are those of each on its own.
 func TestCaptionsAlone(t *testing.T) {
-	c, err := OpenCaptioner(golden.Go(t), tinyFolder(t, blip2.GenerationClass).write(t))
-	if err != nil {
-		t.Fatal(err)
+	for name, folder := range map[string]*folder{"opt": tinyFolder(t, blip2.GenerationClass), "t5": tinyT5Folder(t, false), "instructed": tinyT5Folder(t, true)} {
+		t.Run(name, func(t *testing.T) {
+			c, err := OpenCaptioner(golden.Go(t), folder.write(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Finalize()
+			captionsAlone(t, c)
+		})
 	}
-	defer c.Finalize()
+}
+
+func captionsAlone(t *testing.T, c *Captioner) {
 	const n = 5
 	pictures := noise(n)
 	together, err := c.States(pictures, nil)

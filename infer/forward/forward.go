@@ -17,7 +17,7 @@
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
 //	optimisation.go twenty steps of it, and AdamW alone
 //	blip.go         BLIP's three classes
-//	opt.go clip.go bert.go  OPTForCausalLM, CLIPModel, BertModel
+//	opt.go t5.go clip.go bert.go  OPTForCausalLM, T5ForConditionalGeneration, CLIPModel, BertModel
 package forward
 
 import (
@@ -106,6 +106,8 @@ func family(c *Case) (func(*run) error, error) {
 			}
 		case blip2.RetrievalClass:
 			return blip2Retrieval, nil
+		case "T5ForConditionalGeneration":
+			return t5LM, nil
 		case "OPTForCausalLM":
 			return optLM, nil
 		case "CLIPModel":

@@ -41,7 +41,11 @@ func openReference(t *testing.T, backend compute.Backend, name string) *referenc
 		t.Fatal(err)
 	}
 	t.Cleanup(r.generator.Finalize)
-	if r.visual, err = r.generator.VisualPrompt(states); err != nil {
+	var instructions []*tensors.Tensor
+	if r.cfg.Instructed() {
+		instructions = append(instructions, r.Input("qformer_input_ids"), r.Input("qformer_attention_mask"))
+	}
+	if r.visual, err = r.generator.VisualPrompt(states, instructions...); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -9,18 +9,21 @@ import (
 	"goblip/internal/golden"
 	"goblip/models/t5"
 
-	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/model"
 )
 
-// TestBLIP2WithT5 generates what transformers generated for pictures and prompts with a T5.
+// TestBLIP2WithT5 generates what transformers generated for pictures and prompts with a T5, and with
+// an InstructBLIP, whose pictures are read by instructions of several lengths.
 func TestBLIP2WithT5(t *testing.T) {
-	r := openReference(t, golden.Go(t), "blip2-t5")
-	ids, mask := r.text("input_ids"), r.text("attention_mask")
-	checkGenerations(t, r.Case, r.cfg.T5, func(o Options) ([]Sequence, error) {
-		return r.generator.Generate(r.visual, ids, mask, 0, o, nil)
-	})
+	for _, name := range []string{"blip2-t5", "instructblip"} {
+		t.Run(name, func(t *testing.T) {
+			r := openReference(t, golden.Go(t), name)
+			ids, mask := r.text("input_ids"), r.text("attention_mask")
+			checkGenerations(t, r.Case, r.cfg.T5, func(o Options) ([]Sequence, error) {
+				return r.generator.Generate(r.visual, ids, mask, 0, o, nil)
+			})
+		})
+	}
 }
 
 // plainT5 is a T5 on its own: inputs ids and mask.
@@ -28,14 +31,7 @@ func plainT5(t *testing.T, c *golden.Case) (*Generator, *t5.Config) {
 	t.Helper()
 	var cfg t5.Config
 	c.JSON("model/config.json", &cfg)
-	graphs := t5Graphs{
-		cfg: &cfg,
-		llm: func(scope *model.Scope) *model.Scope { return scope },
-		encode: func(scope *model.Scope, in []*Node) (states, visible *Node) {
-			return t5.Encode(scope, &cfg, t5.Embed(scope, &cfg, in[0]), in[1]), in[1]
-		},
-	}
-	g := NewGenerator(golden.Go(t), golden.Store(t, c.Weights("model")), graphs, cfg.VocabSize)
+	g := NewGenerator(golden.Go(t), golden.Store(t, c.Weights("model")), T5(&cfg), cfg.VocabSize)
 	t.Cleanup(g.Finalize)
 	return g, &cfg
 }

@@ -24,7 +24,8 @@ func stage2T5(t *testing.T, gradients []string) (*golden.Func, *golden.Case) {
 	store := golden.Store(t, weights.Weights("model"))
 	return golden.New(t, golden.Go(t), store, func(scope *model.Scope, in []*Node) []*Node {
 		states := vit.Encode(scope.At("vision_model"), &cfg.Vision, in[0])
-		loss := Stage2T5(&cfg).Build(scope, append([]*Node{StopGradient(states[len(states)-1])}, in[1:]...))[0]
+		text := func(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(cfg.NumQueryTokens)) } // without image tokens
+		loss := Stage2T5(&cfg).Build(scope, []*Node{StopGradient(states[len(states)-1]), text(in[1]), text(in[2]), MaxScalar(in[3], 0), in[4]})[0]
 		if len(gradients) == 0 {
 			return []*Node{loss}
 		}
@@ -34,7 +35,7 @@ func stage2T5(t *testing.T, gradients []string) (*golden.Func, *golden.Case) {
 
 func stage2T5Inputs(c *golden.Case) []*tensors.Tensor {
 	var in []*tensors.Tensor
-	for _, name := range []string{"pixel_values", "input_ids", "attention_mask", "labels", "targets"} {
+	for _, name := range []string{"pixel_values", "input_ids", "attention_mask", "labels", "decoder_attention_mask"} {
 		in = append(in, c.Input(name))
 	}
 	return in
