@@ -33,6 +33,7 @@ func commands() []*cobra.Command {
 		newDataCommand(),
 		newEvalCommand(),
 		newScoreCommand(),
+		newTokenizeCommand(),
 	}
 }
 

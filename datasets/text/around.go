@@ -3,7 +3,6 @@ package text
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -22,7 +21,7 @@ func kindOf(data json.RawMessage) string {
 }
 
 // parsePostProcessor reads the special tokens around a text.
-func (v *vocabulary) parsePostProcessor(data json.RawMessage) error {
+func (v *vocabulary) parsePostProcessor(data json.RawMessage, depth int) error {
 	switch kind := kindOf(data); kind {
 	case "", "ByteLevel": // ByteLevel moves offsets only
 		return nil
@@ -33,11 +32,11 @@ func (v *vocabulary) parsePostProcessor(data json.RawMessage) error {
 		if err := json.Unmarshal(data, &sequence); err != nil {
 			return err
 		}
+		if len(sequence.Processors) > maxParts || depth > maxParts {
+			return fmt.Errorf("a sequence of more than %d parts", maxParts)
+		}
 		for _, p := range sequence.Processors {
-			if kindOf(p) == "Sequence" {
-				return errors.New("a Sequence inside a Sequence is not supported")
-			}
-			if err := v.parsePostProcessor(p); err != nil {
+			if err := v.parsePostProcessor(p, depth+1); err != nil {
 				return err
 			}
 		}

@@ -77,7 +77,7 @@ func TestOpenWithoutTokenizerJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tok := range []Tokenizer{wordPiece, bpe} {
+	for _, tok := range []Tokenizer{wordPiece, bpe, open(t, "testdata/clip"), open(t, "testdata/t5")} {
 		dir := t.TempDir()
 		if err := tok.Save(dir); err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func TestOpenWithoutTokenizerJSON(t *testing.T) {
 		if got.VocabSize() != tok.VocabSize() {
 			t.Errorf("%T: %d ids, want %d", tok, got.VocabSize(), tok.VocabSize())
 		}
-		for _, s := range append(captions, "[DEC] </s> caf\u00e9") {
+		for _, s := range append(captions, "[DEC] </s> caf\u00e9 <image> <extra_id_3> <|startoftext|>") {
 			if a, b := got.Encode(s), tok.Encode(s); !slices.Equal(a, b) {
 				t.Errorf("%T %q: %v, want %v", tok, s, a, b)
 			}
@@ -114,7 +114,7 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct{ name, file, content, want string }{
 		{"no JSON", tokenizerFile, "{", tokenizerFile},
 		{"no model", tokenizerFile, "{}", "model.type is missing"},
-		{"another model", tokenizerFile, `{"model":{"type":"Unigram","vocab":[]}}`, `"Unigram" is not supported`},
+		{"another model", tokenizerFile, `{"model":{"type":"WordLevel","vocab":{}}}`, `"WordLevel" is not supported`},
 		{"no vocabulary", tokenizerFile, wordPiece(`{}`, ""), "model.vocab: empty"},
 		{"no unknown token", tokenizerFile, wordPiece(`{"a":0}`, ""), `"[UNK]" is not in the vocabulary`},
 		{"id too large", tokenizerFile, wordPiece(`{"[UNK]":99999999999}`, ""), "out of range"},
@@ -126,6 +126,25 @@ func TestOpenErrors(t *testing.T) {
 		{"normalizer", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"normalizer":{"type":"NFKC"}`), `normalizer "NFKC"`},
 		{"merge of one", tokenizerFile, bpe(`{"a":0}`, `["a"]`), "not two tokens"},
 		{"merge unknown", tokenizerFile, bpe(`{"a":0,"b":1}`, `[["a","b"]]`), "merge 0"},
+		{"Unigram without unk_id", tokenizerFile, unigramJSON("null", `[["a",0]]`, ""), "model.unk_id is missing"},
+		{"Unigram unk_id", tokenizerFile, unigramJSON("null", `[["a",0]]`, `,"unk_id":1`), "unknown token's id 1"},
+		{"Unigram pair", tokenizerFile, unigramJSON("null", `[["a"]]`, `,"unk_id":0`), "not a pair"},
+		{"Unigram score", tokenizerFile, unigramJSON("null", `[["a",1e999]]`, `,"unk_id":0`), "model.vocab"},
+		{"Unigram normalizer", tokenizerFile, unigramJSON(`{"type":"Bert"}`, `[["a",0]]`, `,"unk_id":0`), `normalizer: "Bert" is not supported`},
+		{"charsmap", tokenizerFile, unigramJSON(charsmapJSON([]byte{1, 2}), `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap is cut short"},
+		{"no base64", tokenizerFile, unigramJSON(`{"type":"Precompiled","precompiled_charsmap":"?"}`, `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap"},
+		{"no charsmap", tokenizerFile, unigramJSON(`{"type":"Precompiled"}`, `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap is missing"},
+		{"pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"\\w"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), `\w is not supported`},
+		{"empty pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"a*"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), "fits the empty string"},
+		{"deep sequence", tokenizerFile, unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 100)+`{"type":"NFC"}`+strings.Repeat("]}", 100), `[["a",0]]`, `,"unk_id":0`), "more than 32 parts"},
+		{"two schemes", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"▁","add_prefix_space":false,"prepend_scheme":"always"`, 1), "add_prefix_space is false"},
+		{"long mark", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"ab"`, 1), `"ab" is not one character`},
+		{"sparse", tokenizerFile, wordPiece(`{"[UNK]":0,"a":4000000}`, ""), "out of range"},
+		{"split", tokenizerFile, `{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"x"},"behavior":"Removed","invert":true},{"type":"ByteLevel"}]}}`, `Split by "x"`},
+		{"decoder", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"decoder":{"type":"CTC"}`), `decoder: "CTC"`},
+		{"no SentencePiece", spieceFile, "hello", spieceFile},
+		{"empty SentencePiece", spieceFile, "", "no pieces"},
+		{"CLIP without its tokens", vocabJSONFile, `{"a":0}`, "merges.txt"},
 		{"empty line", vocabTxtFile, "[UNK]\n\n[CLS]\n", "vocab.txt:2: empty line"},
 		{"same line", vocabTxtFile, "[UNK]\n[CLS]\n[UNK]\n", "vocab.txt:3"},
 		{"no [CLS]", vocabTxtFile, "[UNK]\n", `"[CLS]" is missing`},
@@ -147,7 +166,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func FuzzEncode(f *testing.F) {
-	bert, opt := open(f, "testdata/bert"), open(f, "testdata/opt")
+	bert, opt, clip, t5 := open(f, "testdata/bert"), open(f, "testdata/opt"), open(f, "testdata/clip"), open(f, "testdata/t5")
 	trained, err := TrainBPE(slices.Values(captions), 600)
 	if err != nil {
 		f.Fatal(err)
@@ -156,7 +175,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, tok := range []Tokenizer{bert, opt, trained} {
+		for _, tok := range []Tokenizer{bert, opt, clip, t5, trained} {
 			ids := tok.Encode(s)
 			for _, id := range ids {
 				if id < 0 || int(id) >= tok.VocabSize() {
@@ -172,7 +191,7 @@ func FuzzEncode(f *testing.F) {
 }
 
 func FuzzOpen(f *testing.F) {
-	for _, kind := range []string{"bert", "opt"} {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
 		data, err := os.ReadFile(filepath.Join("testdata", kind, tokenizerFile))
 		if err != nil {
 			f.Fatal(err)
@@ -180,7 +199,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tok, err := parseTokenizerJSON(data)
+		tok, err := parseTokenizerJSON(data, &folderConfig{})
 		if err != nil {
 			return
 		}

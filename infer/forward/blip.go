@@ -141,8 +141,9 @@ func blipITM(r *run) error {
 	})
 }
 
-// blipVQA is BlipForQuestionAnswering: the answer decoder attends to the question's states, with the
-// question's mask in the loss, but to padding too when it generates.
+// blipVQA is BlipForQuestionAnswering: the answer decoder attends to the question's states, padding
+// included. When it generates, transformers says so; in the loss it passes the question's mask, but
+// its cross-attention drops the mask on the way (transformers 5.23, and the values of the case).
 func blipVQA(r *run) error {
 	cfg, err := openBLIP(r)
 	if err != nil {
@@ -160,7 +161,7 @@ func blipVQA(r *run) error {
 	answer := append(question, "decoder_input_ids", "decoder_attention_mask", "labels")
 	if err := r.graph(answer, func(scope *model.Scope, in []*Node, out *outputs) {
 		memory := blip.Memory(scope, cfg, encode(scope, in))
-		logits := blip.WordLogits(scope, cfg, blip.DecoderStates(scope, cfg, memory, in[2], in[3], in[4]))
+		logits := blip.WordLogits(scope, cfg, blip.DecoderStates(scope, cfg, memory, nil, in[3], in[4]))
 		out.put("decoder.logits", logits)
 		out.put("loss", shiftedLoss(logits, in[5], cfg.Text.LabelSmoothing))
 		out.put("answer_nll", answerLoss(logits, in[5], cfg.Text.LabelSmoothing))

@@ -17,6 +17,7 @@
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
 //	optimisation.go twenty steps of it, and AdamW alone
 //	blip.go         BLIP's three classes
+//	pretrain.go     a step of BLIP's pre-training
 //	opt.go t5.go clip.go bert.go  OPTForCausalLM, T5ForConditionalGeneration, CLIPModel, BertModel
 package forward
 
@@ -81,6 +82,9 @@ func family(c *Case) (func(*run) error, error) {
 			return optimisation, nil
 		}
 		return lavisStage1, nil
+	}
+	if c.has(pretrainConfigFile) {
+		return blipPretrain, nil
 	}
 	var kind struct {
 		Architectures []string `json:"architectures"`

@@ -110,27 +110,36 @@ func (s *stage1) load(r *run) error {
 	if err != nil {
 		return err
 	}
-	folder, err := checkpoints.OpenFolder(r.model)
+	lavis, err := r.weights()
 	if err != nil {
 		return err
-	}
-	defer folder.Close()
-	lavis := map[string]*tensors.Tensor{}
-	for _, name := range folder.Names() {
-		file := folder.File(name)
-		read := file.Tensor
-		if info, _ := file.Info(name); info.Shape.DType.IsFloat() {
-			read = file.Float32Tensor
-		}
-		if lavis[name], err = read(name); err != nil {
-			return err
-		}
 	}
 	converted, err := blip2.ConvertLAVIS(lavis)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.model, err)
 	}
 	return r.fill(want, converted)
+}
+
+// weights reads all tensors of the checkpoint, floating-point ones as float32.
+func (r *run) weights() (map[string]*tensors.Tensor, error) {
+	folder, err := checkpoints.OpenFolder(r.model)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	all := map[string]*tensors.Tensor{}
+	for _, name := range folder.Names() {
+		file := folder.File(name)
+		read := file.Tensor
+		if info, _ := file.Info(name); info.Shape.DType.IsFloat() {
+			read = file.Float32Tensor
+		}
+		if all[name], err = read(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // fill sets the declared variables to tensors in memory, with the strictness of Folder.Load.

@@ -70,6 +70,10 @@ type Pass struct {
 	Past      []KV  // keys and values per layer of tokens that come before, or nil
 	Cross     []KV  // CrossKV of what every layer attends to after its self-attention, or nil: no cross-attention
 	CrossMask *Node // additive [batch, 1, 1, cross] or nil
+
+	// SelfAttention is where the weights of self-attention are, if not with the others: BLIP's
+	// pre-training shares all but these between encoder and decoder.
+	SelfAttention *model.Scope
 }
 
 // Output of a Pass: States are the embeddings and the output of each layer [batch, seq, hidden], KV
@@ -100,14 +104,18 @@ func Encode(scope *model.Scope, cfg *Layers, p Pass) Output {
 	out := Output{States: []*Node{x}}
 	for i := range cfg.NumHiddenLayers {
 		l := layer(scope, i)
-		own := keysValues(l.At("attention").At("self"), cfg, x)
+		self := l.At("attention")
+		if p.SelfAttention != nil {
+			self = layer(p.SelfAttention, i).At("attention")
+		}
+		own := keysValues(self.At("self"), cfg, x)
 		out.KV = append(out.KV, own)
 		all := own
 		if p.Past != nil {
 			all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
 			all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
 		}
-		x = attend(l.At("attention"), cfg, x, all, p.Mask)
+		x = attend(self, cfg, x, all, p.Mask)
 		if p.Cross != nil {
 			x = crossAttend(l.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
 		}

@@ -3,7 +3,8 @@
 //
 //	config.go  config.json of the three classes of transformers
 //	blip.go    the picture, the text encoder in its two modes, the text decoder
-//	heads.go   what the classes read off: ITC, ITM, captions, answers
+//	heads.go   what ITC and ITM read off
+//	pretrain.go, pretrain_names.go  what pre-training shares and copies; its checkpoints' names
 package blip
 
 import (

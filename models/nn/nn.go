@@ -131,7 +131,9 @@ func Param(scope *model.Scope, name string, like *Node, init Init, dims ...int) 
 func param(scope *model.Scope, name string, g GraphProvider, dtype dtypes.DType, init Init, dims ...int) *Node {
 	// Masters are float32; a lower compute precision converts at the use.
 	v := scope.VariableWithShape(name, shapes.Make(dtypes.Float32, dims...))
-	scope.Store().SetParam(initKey(v.Path()), init)
+	if _, known := scope.Store().GetParam(initKey(v.Path())); !known { // a CopyOf keeps its own
+		scope.Store().SetParam(initKey(v.Path()), init)
+	}
 	node := v.NodeValue(g.Graph())
 	if dtype != dtypes.Float32 {
 		node = ConvertDType(node, dtype)
