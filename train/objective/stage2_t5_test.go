@@ -29,7 +29,11 @@ func stage2T5(t *testing.T, gradients []string) (*golden.Func, *golden.Case) {
 		if len(gradients) == 0 {
 			return []*Node{loss}
 		}
-		return append([]*Node{loss}, Gradient(loss, variables(t, store, gradients, loss.Graph())...)...)
+		var of []*Node
+		for _, name := range gradients {
+			of = append(of, golden.Variable(t, store, strings.TrimPrefix(name, "grad.")).NodeValue(loss.Graph()))
+		}
+		return append([]*Node{loss}, Gradient(loss, of...)...)
 	}), c
 }
 
@@ -44,7 +48,12 @@ func stage2T5Inputs(c *golden.Case) []*tensors.Tensor {
 // TestStage2T5Parity compares the loss of transformers' BLIP-2 with a T5, and the gradient of every
 // tensor that stage 2 trains.
 func TestStage2T5Parity(t *testing.T) {
-	gradients := gradientNames(golden.Open(t, "blip2-t5-stage2"), "grad.")
+	var gradients []string
+	for _, name := range golden.Open(t, "blip2-t5-stage2").Expected() {
+		if strings.HasPrefix(name, "grad.") {
+			gradients = append(gradients, name)
+		}
+	}
 	f, c := stage2T5(t, gradients)
 	out := f.Run(stage2T5Inputs(c)...)
 	f.UsesAll()
