@@ -56,10 +56,11 @@ func tinyBLIP(class string, words text.Tokenizer) *blip.Config {
 
 // folder is a model folder before it is written.
 type folder struct {
-	cfg     *blip2.Config
-	blip    *blip.Config // instead of cfg, of a BLIP
-	words   text.Tokenizer
-	tensors map[string]*tensors.Tensor
+	cfg          *blip2.Config
+	words        text.Tokenizer
+	instructions text.Tokenizer // of an InstructBLIP
+	config       any            // instead of cfg
+	tensors      map[string]*tensors.Tensor
 }
 
 // tinyFolder has random weights, large enough that everything matters.
@@ -74,8 +75,9 @@ func tinyFolder(t *testing.T, class string) *folder {
 			t.Fatal(err)
 		}
 		words.AddSpecial(text.DecToken, "[ENC]")
-		f.words, f.blip = words, tinyBLIP(class, words)
-		build, inputs := BLIPGraph(f.blip)
+		cfg := tinyBLIP(class, words)
+		f.words, f.config = words, cfg
+		build, inputs := BLIPGraph(cfg)
 		if want, err = Declare(golden.Go(t), model.NewStore(), build, inputs...); err != nil {
 			t.Fatal(err)
 		}
@@ -101,11 +103,16 @@ func tinyFolder(t *testing.T, class string) *folder {
 			t.Fatal(err)
 		}
 	}
+	f.fill(want)
+	return f
+}
+
+// fill gives every tensor random weights.
+func (f *folder) fill(want map[string]shapes.Shape) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		f.tensors[name] = random(rng, want[name].Dimensions...)
 	}
-	return f
 }
 
 func random(rng *rand.Rand, dims ...int) *tensors.Tensor {
@@ -127,14 +134,23 @@ func (f *folder) write(t *testing.T) string {
 	for _, name := range slices.Sorted(maps.Keys(f.tensors)) {
 		named = append(named, checkpoints.Named{Name: name, Tensor: f.tensors[name]})
 	}
-	var cfg any = f.cfg
-	if f.blip != nil {
-		cfg = f.blip
+	var config any = f.cfg
+	if f.config != nil {
+		config = f.config
 	}
-	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: cfg, Tensors: named, Pretraining: IsPretraining, Fill: f.words.Save}); err != nil {
+	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: IsPretraining, Fill: f.save}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func (f *folder) save(dir string) error {
+	if f.instructions != nil {
+		if err := f.instructions.Save(filepath.Join(dir, instructionTokenizer)); err != nil {
+			return err
+		}
+	}
+	return f.words.Save(dir)
 }
 
 // noise makes n random pictures for the tiny models.
@@ -155,17 +171,22 @@ func (p *Pictures) only(i int) *Pictures {
 
 // TestCaptionsAlone: texts of many pictures with prompts of many lengths are those of each on its own.
 func TestCaptionsAlone(t *testing.T) {
-	for _, class := range []string{blip2.GenerationClass, blip.CaptionClass, blip.VQAClass} {
-		t.Run(class, func(t *testing.T) { captionsAlone(t, class) })
+	for name, folder := range map[string]*folder{
+		"opt": tinyFolder(t, blip2.GenerationClass), "t5": tinyT5Folder(t, false), "instructed": tinyT5Folder(t, true),
+		"blip captions": tinyFolder(t, blip.CaptionClass), "blip answers": tinyFolder(t, blip.VQAClass),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := OpenWriter(golden.Go(t), folder.write(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Finalize()
+			captionsAlone(t, c)
+		})
 	}
 }
 
-func captionsAlone(t *testing.T, class string) {
-	c, err := OpenWriter(golden.Go(t), tinyFolder(t, class).write(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Finalize()
+func captionsAlone(t *testing.T, c Writer) {
 	const n = 5
 	pictures := noise(n)
 	together, err := c.States(pictures, nil)

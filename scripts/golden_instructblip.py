@@ -30,7 +30,7 @@ def build():
         num_query_tokens=QUERIES, image_token_index=IMAGE, architectures=["InstructBlipForConditionalGeneration"],
     )
     model = InstructBlipForConditionalGeneration(config).eval()
-    fill(model, 21)
+    fill(model, 31)
     with torch.no_grad():  # the head is a tensor of its own, whatever the class thinks
         torch.manual_seed(22)
         model.language_model.lm_head.weight = torch.nn.Parameter(torch.randn(61, 16))

@@ -43,17 +43,25 @@ func blip2T5(r *run) error {
 	if err := m.load(); err != nil {
 		return err
 	}
-	names := m.images[:len(m.images):len(m.images)]
-	for _, name := range []string{"input_ids", "attention_mask", "labels", "decoder_attention_mask"} {
-		if !r.hasInput(name) {
-			break
+	if names := r.given(append(m.images, t5Inputs...)); len(names) >= len(m.images) {
+		if err := r.graph(names, m.everything); err != nil {
+			return err
 		}
-		names = append(names, name)
-	}
-	if err := r.graph(names, m.everything); err != nil {
-		return err
 	}
 	return m.generate()
+}
+
+// t5Inputs are a T5's, in the order of what follows from them.
+var t5Inputs = []string{"input_ids", "attention_mask", "labels", "decoder_attention_mask"}
+
+// given are the first of names, up to one that the case lacks.
+func (r *run) given(names []string) []string {
+	for i, name := range names {
+		if !r.hasInput(name) {
+			return names[:i]
+		}
+	}
+	return names
 }
 
 func (m *withT5) load() error {
@@ -84,16 +92,27 @@ func (m *withT5) everything(scope *model.Scope, in []*Node, out *outputs) {
 	embeds := scatterPrompt(t5.Embed(llm, m.cfg.T5, ids), prompt, ids, *m.cfg.ImageTokenIndex)
 	states := t5.Encode(llm, m.cfg.T5, embeds, mask)
 	out.put("t5.encoder_last_hidden_state", states)
-	answer := func(prefix string, labels, labelMask *Node) {
-		logits := blip2.AnswerLogits(scope, &m.cfg, states, mask, labels, labelMask)
-		out.put(prefix+"logits", logits)
-		out.put(prefix+"loss", labelLoss(logits, labels, 0))
+	m.answers(texts[2:], out, func(labels, labelMask *Node) *Node {
+		return blip2.AnswerLogits(scope, &m.cfg, states, mask, labels, labelMask)
+	})
+}
+
+// answers names the logits and the loss of labels, its gradients, and the same with a mask of decoder
+// inputs; given are labels and the mask, or less.
+func (r *run) answers(given []*Node, out *outputs, logits func(labels, labelMask *Node) *Node) {
+	if len(given) == 0 {
+		return
 	}
-	if len(texts) > 2 {
-		answer("", texts[2], nil)
-	}
-	if len(texts) > 3 {
-		answer("with_decoder_mask.", texts[2], texts[3])
+	labels := given[0]
+	scores := logits(labels, nil)
+	loss := labelLoss(scores, labels, 0)
+	out.put("logits", scores)
+	out.put("loss", loss)
+	r.gradients("grad.", loss, func(name string) string { return name }, out)
+	if len(given) > 1 {
+		scores := logits(labels, given[1])
+		out.put("with_decoder_mask.logits", scores)
+		out.put("with_decoder_mask.loss", labelLoss(scores, labels, 0))
 	}
 }
 
@@ -144,21 +163,28 @@ func (m *withT5) generate() error {
 	if err != nil {
 		return err
 	}
-	starts := make([][]int32, len(ids))
+	q := m.cfg.NumQueryTokens
+	return m.decodeT5(m.cfg.T5, len(ids), wanted, func(starts [][]int32, o generate.Options) ([]generate.Sequence, error) {
+		return generator.Continue(visual, tail(ids, q), tail(mask, q), starts, o, nil)
+	})
+}
+
+// decodeT5 generates all that is wanted of a T5, behind the start token of each row.
+func (r *run) decodeT5(cfg *t5.Config, rows int, wanted []generation, run func(starts [][]int32, o generate.Options) ([]generate.Sequence, error)) error {
+	starts := make([][]int32, rows)
 	for i := range starts {
-		starts[i] = []int32{int32(m.cfg.T5.DecoderStartTokenID)}
+		starts[i] = []int32{int32(cfg.DecoderStartTokenID)}
 	}
 	for _, g := range wanted {
-		o, err := m.options(g, 1, m.cfg.T5.EOSTokenID)
+		o, err := r.options(g, 1, cfg.EOSTokenID)
 		if err != nil {
 			return err
 		}
-		q := m.cfg.NumQueryTokens
-		sequences, err := generator.Continue(visual, tail(ids, q), tail(mask, q), starts, o, nil)
+		sequences, err := run(starts, o)
 		if err != nil {
 			return err
 		}
-		m.putSequences(g, o, starts, sequences, m.cfg.T5.PadTokenID)
+		r.putSequences(g, o, starts, sequences, cfg.PadTokenID)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@
 //	optimisation.go twenty steps of it, and AdamW alone
 //	blip.go         BLIP's three classes
 //	pretrain.go     a step of BLIP's pre-training
-//	opt.go clip.go bert.go  OPTForCausalLM, CLIPModel, BertModel
+//	opt.go t5.go clip.go bert.go  OPTForCausalLM, T5ForConditionalGeneration, CLIPModel, BertModel
 package forward
 
 import (
@@ -110,6 +110,8 @@ func family(c *Case) (func(*run) error, error) {
 			}
 		case blip2.RetrievalClass:
 			return blip2Retrieval, nil
+		case "T5ForConditionalGeneration":
+			return t5LM, nil
 		case "OPTForCausalLM":
 			return optLM, nil
 		case "CLIPModel":

@@ -18,6 +18,17 @@ type t5Graphs struct {
 	encode func(scope *model.Scope, inputs []*Node) (states, visible *Node)
 }
 
+// T5 is a T5ForConditionalGeneration: inputs ids and mask int32 [batch, text], padded on any side.
+func T5(cfg *t5.Config) Graphs {
+	return t5Graphs{
+		cfg: cfg,
+		llm: func(scope *model.Scope) *model.Scope { return scope },
+		encode: func(scope *model.Scope, in []*Node) (states, visible *Node) {
+			return t5.Encode(scope, cfg, t5.Embed(scope, cfg, in[0]), in[1]), in[1]
+		},
+	}
+}
+
 // blip2T5 is the T5 of a BLIP-2. Inputs: visual [batch, queries, d_model], ids and mask int32
 // [batch, text], padded on the right.
 func blip2T5(cfg *blip2.Config) t5Graphs {
