@@ -163,6 +163,9 @@ func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt strin
 	}
 	requests = nil
 	for i, r := range set.Records {
+		if !c.Answers() {
+			break
+		}
 		for _, q := range r.Questions {
 			requests = append(requests, infer.Request{Image: i, Prompt: c.QuestionPrompt(q.Question)})
 			w.questions = append(w.questions, eval.Answered{Question: q.Question, Kind: q.Kind, Answers: q.Answers})

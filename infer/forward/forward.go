@@ -8,13 +8,15 @@
 //
 //	forward.go      Run, and which family a case belongs to
 //	case.go         case.json, inputs, the names wanted
-//	graph.go        a run: weights, graphs over inputs, outputs by name
+//	graph.go        a run: graphs over inputs, outputs by name, gradients
+//	load.go         weights, strictly
 //	generate.go     generated ids and scores: settings by name, rows filled up as transformers does
 //	towers.go       outputs that several families have: image towers, losses over labels
 //	blip2_opt.go    Blip2ForConditionalGeneration with an OPT
 //	blip2_t5.go     the same and InstructBLIP with a T5
 //	retrieval.go    Blip2ForImageTextRetrieval
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
+//	lavis_captions.go  what its Q-Former writes on its own
 //	optimisation.go twenty steps of it, and AdamW alone
 //	blip.go         BLIP's three classes
 //	pretrain.go     a step of BLIP's pre-training

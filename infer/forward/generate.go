@@ -54,9 +54,8 @@ func (r *run) generations(variant string) (out []generation) {
 // settings are the options of generation that case.json gives a name.
 type settings struct {
 	generate.Options
-	MaxLength     int   `json:"max_length"` // counts the prompt
-	EarlyStopping *bool `json:"early_stopping"`
-	UseCache      *bool `json:"use_cache"` // changes nothing but speed
+	MaxLength int   `json:"max_length"` // counts the prompt
+	UseCache  *bool `json:"use_cache"`  // changes nothing but speed
 }
 
 // transformersMaxLength is generate's limit where nothing sets one.
@@ -75,9 +74,6 @@ func (r *run) options(g generation, prompt, eos int) (generate.Options, error) {
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&s); err != nil {
 			return s.Options, fmt.Errorf("case.json: generation %q: %w", g.setting, err)
-		}
-		if s.EarlyStopping != nil && *s.EarlyStopping {
-			return s.Options, fmt.Errorf("case.json: generation %q: early_stopping is not supported", g.setting)
 		}
 	} else if found := beamsInName.FindStringSubmatch(g.setting); found != nil {
 		s.NumBeams, _ = strconv.Atoi(found[1])

@@ -5,9 +5,9 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"goblip/checkpoints"
-	"goblip/infer"
 	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
@@ -52,23 +52,6 @@ func (r *run) missing() (names []string) {
 		}
 	}
 	return names
-}
-
-// load declares the variables of a model and fills them from the checkpoint, strictly: the graph
-// function build, which must use all of the model, runs on inputs of the given shapes.
-func (r *run) load(o checkpoints.LoadOptions, build func(scope *model.Scope, in []*Node), inputs ...shapes.Shape) error {
-	folder, err := checkpoints.OpenFolder(r.model)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	want, err := infer.Declare(r.backend, r.store, build, inputs...)
-	if err != nil {
-		return err
-	}
-	o.ConvertFloats = true
-	_, err = folder.LoadWith(r.store, want, o)
-	return err
 }
 
 // outputs collects the nodes of a graph that the case wants.
@@ -169,4 +152,25 @@ func (r *run) value(inputs []*tensors.Tensor, build func(scope *model.Scope, in 
 		args[i] = in
 	}
 	return exec.Call1(args...)
+}
+
+// gradients names the derivatives of a loss: PREFIX.NAME is that of the variable of tensor rename(NAME).
+func (r *run) gradients(prefix string, loss *Node, rename func(string) string, out *outputs) {
+	var names []string
+	var of []*Node
+	for _, name := range r.missing() {
+		tensor, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		if v := r.store.GetVariable(checkpoints.VariablePath(rename(tensor))); v != nil && v.InUseByGraph(loss.Graph()) {
+			names, of = append(names, name), append(of, v.NodeValue(loss.Graph()))
+		}
+	}
+	if len(of) == 0 {
+		return
+	}
+	for i, g := range Gradient(loss, of...) {
+		out.put(names[i], g)
+	}
 }

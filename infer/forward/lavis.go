@@ -3,11 +3,8 @@ package forward
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"goblip/checkpoints"
 	"goblip/infer"
@@ -19,7 +16,6 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 )
 
@@ -121,54 +117,6 @@ func (s *stage1) load(r *run) error {
 	return r.fill(want, converted)
 }
 
-// weights reads all tensors of the checkpoint, floating-point ones as float32.
-func (r *run) weights() (map[string]*tensors.Tensor, error) {
-	folder, err := checkpoints.OpenFolder(r.model)
-	if err != nil {
-		return nil, err
-	}
-	defer folder.Close()
-	all := map[string]*tensors.Tensor{}
-	for _, name := range folder.Names() {
-		file := folder.File(name)
-		read := file.Tensor
-		if info, _ := file.Info(name); info.Shape.DType.IsFloat() {
-			read = file.Float32Tensor
-		}
-		if all[name], err = read(name); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-// fill sets the declared variables to tensors in memory, with the strictness of Folder.Load.
-func (r *run) fill(want map[string]shapes.Shape, weights map[string]*tensors.Tensor) error {
-	mismatch := &checkpoints.MismatchError{Folder: r.model}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		value := weights[name]
-		switch {
-		case value == nil:
-			mismatch.Missing = append(mismatch.Missing, name)
-		case !value.Shape().Equal(want[name]):
-			mismatch.Shapes = append(mismatch.Shapes, checkpoints.ShapeMismatch{Name: name, Got: value.Shape(), Want: want[name]})
-		default:
-			if err := r.store.GetVariable(checkpoints.VariablePath(name)).SetValue(value); err != nil {
-				return fmt.Errorf("tensor %s: %w", name, err)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(weights)) {
-		if _, ok := want[name]; !ok {
-			mismatch.Unexpected = append(mismatch.Unexpected, name)
-		}
-	}
-	if len(mismatch.Missing)+len(mismatch.Unexpected)+len(mismatch.Shapes) > 0 {
-		return mismatch
-	}
-	return nil
-}
-
 // objective is the training step of LAVIS with given negatives.
 func (s *stage1) objective(exact bool, negatives func(_, _ *Node) (*Node, *Node)) objective.Stage1 {
 	return objective.Stage1{Config: &s.trained, DecoderID: s.BOS, Smoothing: s.smoothingITC, ExactKeys: exact, Negatives: negatives}
@@ -204,27 +152,6 @@ func lavisStage1(r *run) error {
 		return err
 	}
 	return s.transformers(r)
-}
-
-// gradients names the derivatives of a loss: PREFIX.NAME is that of the variable of tensor rename(NAME).
-func (r *run) gradients(prefix string, loss *Node, rename func(string) string, out *outputs) {
-	var names []string
-	var of []*Node
-	for _, name := range r.missing() {
-		tensor, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			continue
-		}
-		if v := r.store.GetVariable(checkpoints.VariablePath(rename(tensor))); v != nil && v.InUseByGraph(loss.Graph()) {
-			names, of = append(names, name), append(of, v.NodeValue(loss.Graph()))
-		}
-	}
-	if len(of) == 0 {
-		return
-	}
-	for i, g := range Gradient(loss, of...) {
-		out.put(names[i], g)
-	}
 }
 
 // losses runs the objective: in are pixels, ids, mask, negative images and texts.
@@ -307,75 +234,6 @@ func negativeWeights(scores *Node) *Node {
 	batch := scores.Shape().Dim(0)
 	own := Diagonal(scores.Graph(), batch)
 	return Softmax(Where(own, ConstAs(scores, -10000), scores), -1)
-}
-
-// captions decodes greedily from [DEC] with the Q-Former alone.
-func (s *stage1) captions(r *run) error {
-	for _, g := range r.generations("") {
-		pixels, err := r.input("pixel_values")
-		if err != nil {
-			return err
-		}
-		o, err := r.options(g, 1, s.SEP)
-		if err != nil {
-			return err
-		}
-		if o.NumBeams != 1 || o.DoSample {
-			return fmt.Errorf("%s: the Q-Former alone generates greedily", g.name)
-		}
-		ids, err := s.greedy(r, pixels, 1+o.MaxNewTokens)
-		if err != nil {
-			return err
-		}
-		r.put(g.name+idsSuffix, ids)
-	}
-	return nil
-}
-
-// greedy appends the best word until all rows ended; columns behind the end are pad.
-func (s *stage1) greedy(r *run, pixels *tensors.Tensor, length int) (*tensors.Tensor, error) {
-	next, err := model.NewExec(r.backend, r.store, func(root *model.Scope, pixels, ids, mask *Node) *Node {
-		scope := root.At("model")
-		im := blip2.EncodeImages(scope, &s.trained, lastState(scope, &s.cfg.Vision, pixels))
-		return ArgMax(blip2.GenerateText(scope, &s.trained, im.Past, ids, mask), -1)
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer next.Finalize()
-	rows := pixels.Shape().Dim(0)
-	ids, mask := make([]int32, rows*length), make([]int32, rows*length)
-	ended := make([]bool, rows)
-	for row := range rows {
-		ids[row*length] = int32(s.BOS)
-	}
-	width := 1
-	for ; width < length && slices.Contains(ended, false); width++ {
-		for row := range rows {
-			mask[row*length+width-1] = 1
-		}
-		words, err := next.Call1(pixels, tensors.FromFlatDataAndDimensions(ids, rows, length), tensors.FromFlatDataAndDimensions(mask, rows, length))
-		if err != nil {
-			return nil, err
-		}
-		best, err := tensors.CopyFlatData[int32](words)
-		if err != nil {
-			return nil, err
-		}
-		for row := range rows {
-			word := int32(s.Pad)
-			if !ended[row] {
-				word = best[row*length+width-1]
-			}
-			ids[row*length+width] = word
-			ended[row] = ended[row] || int(word) == s.SEP
-		}
-	}
-	var out []int32
-	for row := range rows {
-		out = append(out, ids[row*length:row*length+width]...)
-	}
-	return tensors.FromFlatDataAndDimensions(out, rows, width), nil
 }
 
 // hfFolder beside a case's model holds the same weights as transformers saves them.

@@ -58,6 +58,8 @@ func TakeMemory(memory []bert.KV, rows *Node) []bert.KV {
 func Temperature(scope *model.Scope, like *Node) *Node {
 	raw := nn.Param(scope, "temp", like, nn.InitTemperature)
 	clamped := ClipScalar(raw, 0.001, 0.5)
-	scope.GetVariable("temp").SetNodeValue(clamped)
+	if nn.Training(like.Graph()) { // the weight itself is clamped: its gradient is that of the clamped value
+		scope.GetVariable("temp").SetNodeValue(clamped)
+	}
 	return clamped
 }
