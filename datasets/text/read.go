@@ -203,7 +203,7 @@ func (file *tokenizerJSON) bpe() (Tokenizer, error) {
 		return nil, err
 	}
 	t.byteLevel, t.fuseUnk = split, m.FuseUnk
-	if t.normalizer, err = parseNormalizer(file.Normalizer, 0); err != nil {
+	if t.normalizer, err = parseNormalizer(file.Normalizer, newParts()); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
 	err = file.finish(&t.vocabulary, t.normalize)
@@ -231,7 +231,7 @@ func (file *tokenizerJSON) unigram() (Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if t.normalizer, err = parseNormalizer(file.Normalizer, 0); err != nil {
+	if t.normalizer, err = parseNormalizer(file.Normalizer, newParts()); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
 	if t.words, err = parseSpacePreTokenizer(file.PreTokenizer); err != nil {
@@ -302,11 +302,11 @@ func (file *tokenizerJSON) finish(v *vocabulary, normalize func(string) string) 
 	if err := file.config.apply(v, normalize); err != nil {
 		return fmt.Errorf("the special tokens beside it: %w", err)
 	}
-	if err := v.parsePostProcessor(file.PostProcessor, 0); err != nil {
+	if err := v.parsePostProcessor(file.PostProcessor, newParts()); err != nil {
 		return fmt.Errorf("post_processor: %w", err)
 	}
 	var err error
-	if v.decoder, err = parseDecoder(file.Decoder, 0); err != nil {
+	if v.decoder, err = parseDecoder(file.Decoder, newParts()); err != nil {
 		return fmt.Errorf("decoder: %w", err)
 	}
 	if _, bytes := v.decoder.(byteLevelDecoder); !bytes {

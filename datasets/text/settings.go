@@ -55,6 +55,9 @@ type folderConfig struct {
 	cleanUpBPE     bool // clean up although transformers holds it for destructive with BPE
 }
 
+// maxExtraIDs bounds extra_ids, of which T5 has 100.
+const maxExtraIDs = 1 << 16
+
 // tokenValue is a token in these files: its string, or an object with its flags, or null.
 type tokenValue struct{ *addedToken }
 
@@ -114,7 +117,7 @@ func readFolderConfig(dir string) (*folderConfig, error) {
 	if known.ExtraIDs != nil {
 		c.extraIDs = *known.ExtraIDs
 	}
-	if c.extraIDs < 0 || c.extraIDs > maxTokens {
+	if c.extraIDs < 0 || c.extraIDs > maxExtraIDs {
 		return nil, fmt.Errorf("%s: extra_ids is %d", path, c.extraIDs)
 	}
 	var err error
