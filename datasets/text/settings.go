@@ -52,6 +52,8 @@ type folderConfig struct {
 	addBosToken    *bool
 	addPrefixSpace *bool
 	extraIDs       int
+	saysPadding    bool // which side
+	saysTruncation bool
 	cleanUpBPE     bool // clean up although transformers holds it for destructive with BPE
 }
 
@@ -111,6 +113,7 @@ func readFolderConfig(dir string) (*folderConfig, error) {
 	c.doLowerCase, c.stripAccents, c.chineseChars = known.DoLowerCase, known.StripAccents, known.ChineseChars
 	c.addBosToken, c.addPrefixSpace, c.cleanUpBPE = known.AddBosToken, known.AddPrefixSpace, known.CleanUpBPE
 	c.settings.CleanUp = known.CleanUp
+	c.saysPadding, c.saysTruncation = known.PaddingSide != "", known.TruncationSide != ""
 	if known.MaxLength >= 1 && known.MaxLength < 1<<30 { // unlimited is written as 1e30
 		c.settings.MaxLength = int(known.MaxLength)
 	}

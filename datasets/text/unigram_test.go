@@ -121,18 +121,18 @@ func TestUnigramIsBest(t *testing.T) {
 func TestMetaspace(t *testing.T) {
 	for _, c := range []struct {
 		name, json, text string
-		first            bool
+		first            int
 		want             []string
 	}{
-		{"words", `{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"▁","add_prefix_space":true}]}`, " a  b", true, []string{"▁a", "▁b"}},
-		{"alone", `{"type":"Metaspace","replacement":"▁","str_rep":"▁","add_prefix_space":true}`, "a  b ", true, []string{"▁a", "▁", "▁b", "▁"}},
-		{"leading space", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"}`, " a", true, []string{"▁a"}},
-		{"never", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"never"}`, "a b", true, []string{"a", "▁b"}},
-		{"old never", `{"type":"Metaspace","replacement":"▁","add_prefix_space":false}`, "a", true, []string{"a"}},
-		{"first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", true, []string{"▁a"}},
-		{"not first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", false, []string{"a"}},
-		{"whole", `{"type":"Metaspace","replacement":"▁","split":false}`, "a b", true, []string{"▁a▁b"}},
-		{"another mark", `{"type":"Metaspace","replacement":"_"}`, "a b", true, []string{"_a", "_b"}},
+		{"words", `{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"▁","add_prefix_space":true}]}`, " a  b", 1, []string{"▁a", "▁b"}},
+		{"alone", `{"type":"Metaspace","replacement":"▁","str_rep":"▁","add_prefix_space":true}`, "a  b ", 1, []string{"▁a", "▁", "▁b", "▁"}},
+		{"leading space", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"}`, " a", 1, []string{"▁a"}},
+		{"never", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"never"}`, "a b", 1, []string{"a", "▁b"}},
+		{"old never", `{"type":"Metaspace","replacement":"▁","add_prefix_space":false}`, "a", 1, []string{"a"}},
+		{"first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", 1, []string{"▁a"}},
+		{"not first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", 0, []string{"a"}},
+		{"whole", `{"type":"Metaspace","replacement":"▁","split":false}`, "a b", 1, []string{"▁a▁b"}},
+		{"another mark", `{"type":"Metaspace","replacement":"_"}`, "a b", 1, []string{"_a", "_b"}},
 	} {
 		p, err := parseSpacePreTokenizer([]byte(c.json))
 		if err != nil {
