@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -221,6 +222,30 @@ func ExampleOpen() {
 	// Output:
 	// [2 26 6 7 8 10 53 3]
 	// a photo of two cats.
+}
+
+// TestConcurrent encodes from several goroutines, which share the cache of words.
+func TestConcurrent(t *testing.T) {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
+		tok := open(t, filepath.Join("testdata", kind))
+		var want [][]int32
+		for _, s := range captions {
+			want = append(want, open(t, filepath.Join("testdata", kind)).Encode(s))
+		}
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for range 20 {
+					for i, s := range captions {
+						if got := tok.Encode(s); !slices.Equal(got, want[i]) {
+							t.Errorf("%s %q: %v, want %v", kind, s, got, want[i])
+						}
+					}
+				}
+			})
+		}
+		group.Wait()
+	}
 }
 
 // TestHostile: files made to cost time or memory are refused, or opened, within a second.
