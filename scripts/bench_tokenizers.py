@@ -6,7 +6,8 @@ both on one thread, in turns, and prints their ratio: above 1, goblip is the fas
 
 Three kinds of text: captions, whose words were nearly all seen before; the mixture that
 fuzz_tokenizers.py compares; and captions of random letters, no word of which comes again. Each round
-has its own texts. The package runs encode_batch_fast, which leaves out the offsets.
+has its own texts. Processor time is measured, so that other programs do not disturb it. The package runs
+encode_batch_fast, which leaves out the offsets.
 """
 import argparse
 import json
@@ -32,7 +33,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"time"
+	"syscall"
 
 	"goblip/datasets/text"
 )
@@ -49,13 +50,29 @@ func main() {
 		if in.Decode(&batch) != nil {
 			return
 		}
-		start := time.Now()
+		start := seconds()
 		n := 0
-		for _, s := range batch {
-			n += len(t.Encode(s))
+		ids := make([][]int32, len(batch))
+		for i, s := range batch {
+			ids[i] = t.Encode(s)
+			n += len(ids[i])
 		}
-		fmt.Println(time.Since(start).Seconds(), n)
+		encoding := seconds() - start
+		start = seconds()
+		for _, row := range ids {
+			t.Decode(row, true)
+		}
+		fmt.Println(encoding, n, seconds()-start)
 	}
+}
+
+// seconds of processor time, those of collecting garbage included.
+func seconds() float64 {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		panic(err)
+	}
+	return float64(use.Utime.Nano()+use.Stime.Nano()) / 1e9
 }
 """
 
@@ -87,28 +104,39 @@ def main():
             rust.no_padding()
             rust.no_truncation()
             for kind, make in (("captions", captions), ("mixed", lambda rng, n: texts(rng, n, [])), ("strangers", strangers)):
-                ratios, speeds = [], []
+                ratios, decoding, speeds = [], [], []
                 with subprocess.Popen([program, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as go:
                     for round_ in range(args.rounds + 1):
                         batch = make(random.Random(round_), args.count)
-                        start = time.perf_counter()
-                        n = sum(len(e.ids) for e in rust.encode_batch_fast(batch)) if round_ % 2 else 0
-                        theirs = time.perf_counter() - start
-                        go.stdin.write(json.dumps(batch) + "\n")
-                        go.stdin.flush()
-                        seconds, count = go.stdout.readline().split()
-                        if not round_ % 2:  # the other one begins
-                            start = time.perf_counter()
-                            n = sum(len(e.ids) for e in rust.encode_batch_fast(batch))
-                            theirs = time.perf_counter() - start
-                        assert n == int(count), (folder, kind, n, count)
+
+                        def ours():
+                            go.stdin.write(json.dumps(batch) + "\n")
+                            go.stdin.flush()
+                            encoded, n, decoded = go.stdout.readline().split()
+                            return float(encoded), int(n), float(decoded)
+
+                        def theirs():
+                            start = time.process_time()
+                            ids = [e.ids for e in rust.encode_batch_fast(batch)]
+                            encoded = time.process_time() - start
+                            start = time.process_time()
+                            rust.decode_batch(ids)
+                            return encoded, sum(map(len, ids)), time.process_time() - start
+
+                        if round_ % 2:
+                            a, b = ours(), theirs()
+                        else:  # the other one begins
+                            b, a = theirs(), ours()
+                        assert a[1] == b[1], (folder, kind, a, b)
                         if round_ > 0:  # the first one warms up
-                            ratios.append(theirs / float(seconds))
-                            speeds.append(sum(map(len, batch)) / float(seconds) / 1e6)
+                            ratios.append(b[0] / a[0])
+                            decoding.append(b[2] / a[2])
+                            speeds.append(sum(map(len, batch)) / a[0] / 1e6)
                     go.stdin.close()
-                ratio = statistics.median(ratios)
-                slower |= ratio < 1
-                print(f"{folder.name:12} {kind:10} {ratio:6.1f} x ({min(ratios):.1f} to {max(ratios):.1f}), {statistics.median(speeds):.1f} M characters/s", flush=True)
+                ratio, back = statistics.median(ratios), statistics.median(decoding)
+                slower |= min(ratio, back) < 1
+                print(f"{folder.name:12} {kind:10} encoding {ratio:6.1f} x ({min(ratios):.1f} to {max(ratios):.1f}), "
+                      f"{statistics.median(speeds):.1f} M characters/s; decoding {back:.1f} x", flush=True)
     sys.exit(slower)
 
 

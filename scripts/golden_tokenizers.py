@@ -47,6 +47,7 @@ TEXTS = [
     "e\u0301e\u0323\u0301 A\u030a \u1100\u1161\u11a8 q\u0323\u0307 \u0915\u093c",
     "\ufb01ne \u2460\u2461 \uff21\uff22\u3000\uff43 A\u0300A\u0300\u0301 \r\nB\u0300",
     "unknown \u65e5\u672c and \U0001f600 a\u65e5b <extra_id_0><extra_id_1> </s>",
+    "\u2460\u0301 \u2460a\u0301 \u2461\u0301\u0301",
     "\u2581already\u2581marked \u2581",
     "a\u0301\u0323" * 15,
     "new letters \U00010d6f \U000105c9 \ua7dc, new marks \U00010d6d\u0897",
@@ -135,7 +136,7 @@ def charsmap(table):
 
 def t5():
     table = {"\r": " ", "\n": " ", "\t": " ", "\u3000": " ", "\u00a0": " ", "\u200b": "", "\x07": "", "\ufb01": "fi", "\u2460": "1", "\u2461": "2",
-             "A\u0300": "\u00c0", "A\u030a": "\u00c5", "e\u0301": "\u00e9", "\u212b": "\u00c5", "\u2581": " ", "\u2026": "..."}
+             "A\u0300": "\u00c0", "A\u030a": "\u00c5", "e\u0301": "\u00e9", "\u212b": "\u00c5", "\u2581": " ", "\u2026": "...", "\u2460\u0301": "one"}
     table.update({chr(0xFF21 + i): chr(0x41 + i) for i in range(26)} | {chr(0xFF41 + i): chr(0x61 + i) for i in range(26)})
     words = "▁a ▁photo ▁of ▁the ▁cat ▁red ▁cube ▁left ▁large ▁blue ▁how ▁many ▁green ▁are ▁there ▁three ▁don ' t s ing ed ▁s le ep ab abab z zz . ,"
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]

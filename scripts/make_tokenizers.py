@@ -121,8 +121,9 @@ def save(t, folder, config=None, odd=True, edit=None, drop=False):
 
 
 def old_merges(data):
-    """Before 2024, merges were strings and Metaspace said add_prefix_space."""
+    """Before 2024, merges were strings and Metaspace said add_prefix_space; before 2022, a model had no type."""
     model = data["model"]
+    del model["type"]
     if "merges" in model:
         model["merges"] = [" ".join(m) for m in model["merges"]]
     for part in (data["pre_tokenizer"], data["decoder"], *data["pre_tokenizer"].get("pretokenizers", [])):

@@ -21,7 +21,10 @@ func kindOf(data json.RawMessage) string {
 }
 
 // parsePostProcessor reads the special tokens around a text.
-func (v *vocabulary) parsePostProcessor(data json.RawMessage, depth int) error {
+func (v *vocabulary) parsePostProcessor(data json.RawMessage, left *parts) error {
+	if err := left.take(); err != nil {
+		return err
+	}
 	switch kind := kindOf(data); kind {
 	case "", "ByteLevel": // ByteLevel moves offsets only
 		return nil
@@ -32,11 +35,8 @@ func (v *vocabulary) parsePostProcessor(data json.RawMessage, depth int) error {
 		if err := json.Unmarshal(data, &sequence); err != nil {
 			return err
 		}
-		if len(sequence.Processors) > maxParts || depth > maxParts {
-			return fmt.Errorf("a sequence of more than %d parts", maxParts)
-		}
 		for _, p := range sequence.Processors {
-			if err := v.parsePostProcessor(p, depth+1); err != nil {
+			if err := v.parsePostProcessor(p, left); err != nil {
 				return err
 			}
 		}

@@ -43,7 +43,7 @@ func parseByteLevel(data json.RawMessage) (byteLevel, error) {
 		}
 		b.pattern = split.Pattern.Regex
 		if b.pattern != clipPattern && b.pattern != oldClipPattern || split.Behavior != "Removed" || !split.Invert {
-			return b, fmt.Errorf("Split by %q is not supported (CLIP's pattern is, with behavior Removed and invert)", b.pattern)
+			return b, fmt.Errorf("pattern %q of Split is not supported (CLIP's pattern is, with behavior Removed and invert)", b.pattern)
 		}
 		parts = parts[1:]
 	}

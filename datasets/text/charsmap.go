@@ -99,9 +99,9 @@ func indexZero(s string) int {
 // unitOffset is where the children of a trie node are, relative to it.
 func unitOffset(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
 
-// maxReplacement is the bound of what one character may become: some twenty times what the longest
-// ligatures do.
-const maxReplacement = 1024
+// maxReplacement is the bound in bytes of what one character may become: several times what the
+// longest ligature does.
+const maxReplacement = 128
 
 // maxReplaced is the size in bytes from which on a grapheme is not replaced as a whole.
 const maxReplaced = 6

@@ -15,7 +15,10 @@ type decoder interface {
 }
 
 // parseDecoder reads a "decoder"; nil means that there is none.
-func parseDecoder(data json.RawMessage, depth int) (decoder, error) {
+func parseDecoder(data json.RawMessage, left *parts) (decoder, error) {
+	if err := left.take(); err != nil {
+		return nil, err
+	}
 	switch kind := kindOf(data); kind {
 	case "":
 		return nil, nil
@@ -26,12 +29,9 @@ func parseDecoder(data json.RawMessage, depth int) (decoder, error) {
 		if err := json.Unmarshal(data, &sequence); err != nil {
 			return nil, err
 		}
-		if len(sequence.Decoders) > maxParts || depth > maxParts {
-			return nil, fmt.Errorf("a sequence of more than %d parts", maxParts)
-		}
 		var all sequenceDecoder
 		for _, part := range sequence.Decoders {
-			d, err := parseDecoder(part, depth+1)
+			d, err := parseDecoder(part, left)
 			if err != nil {
 				return nil, err
 			}
@@ -59,7 +59,7 @@ func parseDecoder(data json.RawMessage, depth int) (decoder, error) {
 		m, err := parseMetaspace(data)
 		return metaspaceDecoder{m}, err
 	case "Replace":
-		return parseReplace(data)
+		return parseReplace(data, left)
 	default:
 		return nil, fmt.Errorf("%q is not supported", kind)
 	}

@@ -23,7 +23,7 @@ func TestDecoders(t *testing.T) {
 		{"ByteLevel", `{"type":"ByteLevel"}`, []string{"Ġa", "Ã©", "Ã", "x y"}, " aé\ufffdx y"},
 		{"pattern", `{"type":"Replace","pattern":{"Regex":"[\\s-]+"},"content":"/"}`, []string{"a - b", "\u3000"}, "a/b/"},
 	} {
-		d, err := parseDecoder([]byte(c.json), 0)
+		d, err := parseDecoder([]byte(c.json), newParts())
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

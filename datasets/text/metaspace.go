@@ -110,9 +110,9 @@ func (p spacePreTokenizer) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{"type": "Sequence", "pretokenizers": []any{map[string]string{"type": "WhitespaceSplit"}, p.metaspace}})
 }
 
-// split calls word for each word of a normalized text, marks included. first tells that s is the
-// very start of the text.
-func (p *spacePreTokenizer) split(s string, first bool, word func(string)) {
+// split calls word for each word of a normalized text, marks included. Words that start before first
+// are at the very start of the text.
+func (p *spacePreTokenizer) split(s string, first int, word func(string)) {
 	// All words are written one behind the other before they are cut apart, for one allocation.
 	var place [256]byte
 	marked := place[:0]
@@ -122,7 +122,7 @@ func (p *spacePreTokenizer) split(s string, first bool, word func(string)) {
 		if start == end {
 			return
 		}
-		if !startsWithMark(s[start:end], p.mark) && (p.scheme == prependAlways || p.scheme == prependFirst && first && start == 0) {
+		if !startsWithMark(s[start:end], p.mark) && (p.scheme == prependAlways || p.scheme == prependFirst && start < first) {
 			marked = append(marked, p.mark...)
 		}
 		for i := start; i < end; i++ {

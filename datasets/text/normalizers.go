@@ -23,11 +23,24 @@ func normalizeWith(n normalizer, s string) string {
 	return n.normalize(s)
 }
 
-// maxParts bounds the parts of a sequence, and how deep sequences lie in each other.
-const maxParts = 32
+// parts counts down how many parts a sequence may still have, those of sequences in it included:
+// a few in files of good will, and a hostile one could swell a text with them.
+type parts struct{ all, replaces int }
 
-// parseNormalizer reads a "normalizer". Sequences come out flat; nil means none.
-func parseNormalizer(data json.RawMessage, depth int) (normalizer, error) {
+func newParts() *parts { return &parts{all: 32, replaces: 4} }
+
+func (p *parts) take() error {
+	if p.all--; p.all < 0 {
+		return errors.New("too many parts")
+	}
+	return nil
+}
+
+// parseNormalizer reads a "normalizer"; nil means none.
+func parseNormalizer(data json.RawMessage, left *parts) (normalizer, error) {
+	if err := left.take(); err != nil {
+		return nil, err
+	}
 	kind := kindOf(data)
 	switch kind {
 	case "":
@@ -39,12 +52,9 @@ func parseNormalizer(data json.RawMessage, depth int) (normalizer, error) {
 		if err := json.Unmarshal(data, &sequence); err != nil {
 			return nil, err
 		}
-		if len(sequence.Normalizers) > maxParts || depth > maxParts {
-			return nil, fmt.Errorf("a sequence of more than %d parts", maxParts)
-		}
 		var all sequenceNormalizer
 		for _, part := range sequence.Normalizers {
-			n, err := parseNormalizer(part, depth+1)
+			n, err := parseNormalizer(part, left)
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +78,7 @@ func parseNormalizer(data json.RawMessage, depth int) (normalizer, error) {
 	case "Prepend":
 		return parsePart(data, &prependNormalizer{})
 	case "Replace":
-		return parseReplace(data)
+		return parseReplace(data, left)
 	case "Precompiled":
 		var file struct {
 			Map *string `json:"precompiled_charsmap"`

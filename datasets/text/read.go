@@ -42,9 +42,17 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// tokenizerJSON is what is read of a tokenizer.json. Its truncation and padding are the
-// caller's business here (EncodeMax, Pad) and are left alone.
+// tokenizerJSON is what is read of a tokenizer.json. Of its truncation and padding only the sides
+// and the token are, in case tokenizer_config.json does not say them: the lengths are the caller's
+// business here (EncodeMax, Pad), as in transformers.
 type tokenizerJSON struct {
+	Truncation *struct {
+		Direction string `json:"direction"`
+	} `json:"truncation"`
+	Padding *struct {
+		Direction string `json:"direction"`
+		Token     string `json:"pad_token"`
+	} `json:"padding"`
 	AddedTokens   []addedToken    `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
@@ -113,7 +121,7 @@ func parseTokenizerJSON(data []byte, config *folderConfig) (Tokenizer, error) {
 		return nil, fmt.Errorf("model.merges: more than %d", maxTokens)
 	}
 	file.config = config
-	switch file.Model.Type {
+	switch file.kind() {
 	case "WordPiece":
 		return file.wordPiece()
 	case "BPE":
@@ -124,6 +132,23 @@ func parseTokenizerJSON(data []byte, config *folderConfig) (Tokenizer, error) {
 		return nil, errors.New("model.type is missing")
 	}
 	return nil, fmt.Errorf("model.type %q is not supported (WordPiece, BPE and Unigram are)", file.Model.Type)
+}
+
+// kind returns the model's type. Files older than 2022, the official ones of BERT, GPT-2 and T5 among
+// them, do not say it.
+func (file *tokenizerJSON) kind() string {
+	m := &file.Model
+	switch {
+	case m.Type != "":
+		return m.Type
+	case m.Merges != nil:
+		return "BPE"
+	case len(m.Vocab) > 0 && m.Vocab[0] == '[':
+		return "Unigram"
+	case m.ContinuingSubwordPrefix != nil || m.MaxInputCharsPerWord != nil:
+		return "WordPiece"
+	}
+	return ""
 }
 
 func (file *tokenizerJSON) wordPiece() (Tokenizer, error) {
@@ -203,7 +228,7 @@ func (file *tokenizerJSON) bpe() (Tokenizer, error) {
 		return nil, err
 	}
 	t.byteLevel, t.fuseUnk = split, m.FuseUnk
-	if t.normalizer, err = parseNormalizer(file.Normalizer, 0); err != nil {
+	if t.normalizer, err = parseNormalizer(file.Normalizer, newParts()); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
 	err = file.finish(&t.vocabulary, t.normalize)
@@ -231,7 +256,7 @@ func (file *tokenizerJSON) unigram() (Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if t.normalizer, err = parseNormalizer(file.Normalizer, 0); err != nil {
+	if t.normalizer, err = parseNormalizer(file.Normalizer, newParts()); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
 	if t.words, err = parseSpacePreTokenizer(file.PreTokenizer); err != nil {
@@ -302,11 +327,22 @@ func (file *tokenizerJSON) finish(v *vocabulary, normalize func(string) string) 
 	if err := file.config.apply(v, normalize); err != nil {
 		return fmt.Errorf("the special tokens beside it: %w", err)
 	}
-	if err := v.parsePostProcessor(file.PostProcessor, 0); err != nil {
+	if file.Truncation != nil && !file.config.saysTruncation {
+		v.settings.TruncateLeft = file.Truncation.Direction == "Left"
+	}
+	if p := file.Padding; p != nil {
+		if !file.config.saysPadding {
+			v.settings.PadLeft = p.Direction == "Left"
+		}
+		if _, ok := v.settings.Named["pad_token"]; !ok && p.Token != "" {
+			v.settings.Named["pad_token"] = p.Token
+		}
+	}
+	if err := v.parsePostProcessor(file.PostProcessor, newParts()); err != nil {
 		return fmt.Errorf("post_processor: %w", err)
 	}
 	var err error
-	if v.decoder, err = parseDecoder(file.Decoder, 0); err != nil {
+	if v.decoder, err = parseDecoder(file.Decoder, newParts()); err != nil {
 		return fmt.Errorf("decoder: %w", err)
 	}
 	if _, bytes := v.decoder.(byteLevelDecoder); !bytes {

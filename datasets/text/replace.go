@@ -19,7 +19,14 @@ type replacer struct {
 	content string
 }
 
-func parseReplace(data json.RawMessage) (*replacer, error) {
+// maxGrowth is how many times longer than what it replaces a replacement may be: a mark has three
+// bytes, a space one.
+const maxGrowth = 8
+
+func parseReplace(data json.RawMessage, left *parts) (*replacer, error) {
+	if left.replaces--; left.replaces < 0 {
+		return nil, errors.New("too many parts that replace")
+	}
 	var file struct {
 		Pattern struct {
 			String *string
@@ -43,6 +50,9 @@ func parseReplace(data json.RawMessage) (*replacer, error) {
 	default:
 		return nil, errors.New("pattern is missing")
 	}
+	if len(r.content) > maxGrowth*max(1, len(r.text)) {
+		return nil, fmt.Errorf("content %q is much longer than what it replaces", shorten(r.content))
+	}
 	return r, nil
 }
 
@@ -53,9 +63,17 @@ func (r *replacer) decode(tokens []string) []string {
 	return tokens
 }
 
+// shorten cuts a string of a foreign file for a message.
+func shorten(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "..."
+	}
+	return s
+}
+
 // newSpaces makes one space of each run of white space.
 func newSpaces() *replacer {
-	r, err := parseReplace(json.RawMessage(`{"type":"Replace","pattern":{"Regex":"\\s+"},"content":" "}`))
+	r, err := parseReplace(json.RawMessage(`{"type":"Replace","pattern":{"Regex":"\\s+"},"content":" "}`), newParts())
 	if err != nil {
 		panic(err) // it compiles
 	}

@@ -52,8 +52,13 @@ type folderConfig struct {
 	addBosToken    *bool
 	addPrefixSpace *bool
 	extraIDs       int
+	saysPadding    bool // which side
+	saysTruncation bool
 	cleanUpBPE     bool // clean up although transformers holds it for destructive with BPE
 }
+
+// maxExtraIDs bounds extra_ids, of which T5 has 100.
+const maxExtraIDs = 1 << 16
 
 // tokenValue is a token in these files: its string, or an object with its flags, or null.
 type tokenValue struct{ *addedToken }
@@ -108,13 +113,14 @@ func readFolderConfig(dir string) (*folderConfig, error) {
 	c.doLowerCase, c.stripAccents, c.chineseChars = known.DoLowerCase, known.StripAccents, known.ChineseChars
 	c.addBosToken, c.addPrefixSpace, c.cleanUpBPE = known.AddBosToken, known.AddPrefixSpace, known.CleanUpBPE
 	c.settings.CleanUp = known.CleanUp
+	c.saysPadding, c.saysTruncation = known.PaddingSide != "", known.TruncationSide != ""
 	if known.MaxLength >= 1 && known.MaxLength < 1<<30 { // unlimited is written as 1e30
 		c.settings.MaxLength = int(known.MaxLength)
 	}
 	if known.ExtraIDs != nil {
 		c.extraIDs = *known.ExtraIDs
 	}
-	if c.extraIDs < 0 || c.extraIDs > maxTokens {
+	if c.extraIDs < 0 || c.extraIDs > maxExtraIDs {
 		return nil, fmt.Errorf("%s: extra_ids is %d", path, c.extraIDs)
 	}
 	var err error

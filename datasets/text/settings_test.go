@@ -1,6 +1,7 @@
 package text
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,54 @@ func TestOlderFiles(t *testing.T) {
 	}
 	if id, _ := tok.ID("[LISTED]"); id != size {
 		t.Errorf("[LISTED] has id %d, want %d", id, size)
+	}
+}
+
+// TestSettingsOfTokenizerJSON: the sides may be there, too; tokenizer_config.json counts more.
+func TestSettingsOfTokenizerJSON(t *testing.T) {
+	file := `{"model":{"vocab":{"[UNK]":0,"a":1},"continuing_subword_prefix":"##"},"pre_tokenizer":{"type":"BertPreTokenizer"},
+		"truncation":{"direction":"Left","max_length":3},"padding":{"direction":"Left","pad_token":"a"}}`
+	for _, c := range []struct {
+		config                string
+		padLeft, truncateLeft bool
+		pad                   string
+	}{
+		{`{}`, true, true, "a"},
+		{`{"padding_side":"right","truncation_side":"right","pad_token":"[UNK]"}`, false, false, "[UNK]"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, tokenizerFile, file)
+		write(t, dir, configFile, c.config)
+		if s := open(t, dir).Settings(); s.PadLeft != c.padLeft || s.TruncateLeft != c.truncateLeft || s.Named["pad_token"] != c.pad {
+			t.Errorf("%s: settings %+v", c.config, *s)
+		}
+	}
+}
+
+// TestOlderTokenizerJSON: files that do not say the model's type, as those of bert-base-uncased,
+// GPT-2 and T5 were published, give the same ids.
+func TestOlderTokenizerJSON(t *testing.T) {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
+		data, err := os.ReadFile(filepath.Join("testdata", kind, tokenizerFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file map[string]any
+		if err := json.Unmarshal(data, &file); err != nil {
+			t.Fatal(err)
+		}
+		delete(file["model"].(map[string]any), "type")
+		if data, err = json.Marshal(file); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		write(t, dir, tokenizerFile, string(data))
+		got, want := open(t, dir), open(t, filepath.Join("testdata", kind))
+		for _, s := range captions {
+			if a, b := got.Encode(s), want.Encode(s); !slices.Equal(a, b) {
+				t.Errorf("%s %q: %v, want %v", kind, s, a, b)
+			}
+		}
 	}
 }
 

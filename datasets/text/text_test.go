@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -156,11 +158,13 @@ func TestOpenErrors(t *testing.T) {
 		{"no charsmap", tokenizerFile, unigramJSON(`{"type":"Precompiled"}`, `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap is missing"},
 		{"pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"\\w"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), `\w is not supported`},
 		{"empty pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"a*"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), "fits the empty string"},
-		{"deep sequence", tokenizerFile, unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 100)+`{"type":"NFC"}`+strings.Repeat("]}", 100), `[["a",0]]`, `,"unk_id":0`), "more than 32 parts"},
+		{"deep sequence", tokenizerFile, unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 100)+`{"type":"NFC"}`+strings.Repeat("]}", 100), `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"growing", tokenizerFile, unigramJSON(`{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aa"},`, 4)+`{"type":"Replace","pattern":{"String":"a"},"content":"aa"}]}`, `[["a",0]]`, `,"unk_id":0`), "too many parts that replace"},
+		{"long content", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"String":"a"},"content":"`+strings.Repeat("b", 1000)+`"}`, `[["a",0]]`, `,"unk_id":0`), "much longer"},
 		{"two schemes", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"▁","add_prefix_space":false,"prepend_scheme":"always"`, 1), "add_prefix_space is false"},
 		{"long mark", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"ab"`, 1), `"ab" is not one character`},
 		{"sparse", tokenizerFile, wordPiece(`{"[UNK]":0,"a":4000000}`, ""), "out of range"},
-		{"split", tokenizerFile, `{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"x"},"behavior":"Removed","invert":true},{"type":"ByteLevel"}]}}`, `Split by "x"`},
+		{"split", tokenizerFile, `{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"x"},"behavior":"Removed","invert":true},{"type":"ByteLevel"}]}}`, `pattern "x" of Split`},
 		{"decoder", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"decoder":{"type":"CTC"}`), `decoder: "CTC"`},
 		{"no SentencePiece", spieceFile, "hello", spieceFile},
 		{"empty SentencePiece", spieceFile, "", "no pieces"},
@@ -238,4 +242,60 @@ func ExampleOpen() {
 	// Output:
 	// [2 26 6 7 8 10 53 3]
 	// a photo of two cats.
+}
+
+// TestConcurrent encodes from several goroutines, which share the cache of words.
+func TestConcurrent(t *testing.T) {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
+		tok := open(t, filepath.Join("testdata", kind))
+		var want [][]int32
+		for _, s := range captions {
+			want = append(want, open(t, filepath.Join("testdata", kind)).Encode(s))
+		}
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for range 20 {
+					for i, s := range captions {
+						if got := tok.Encode(s); !slices.Equal(got, want[i]) {
+							t.Errorf("%s %q: %v, want %v", kind, s, got, want[i])
+						}
+					}
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// TestHostile: files made to cost time or memory are refused, or opened, within a second.
+func TestHostile(t *testing.T) {
+	added := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,{"id":%d,"content":"<%d>"}`, i+1, i)
+		}
+		return `{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"added_tokens":[` + b.String()[1:] + "]}"
+	}
+	for _, c := range []struct{ name, content, want string }{
+		{"nesting", strings.Repeat("[", 1<<20), "depth"},
+		{"nested part", unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 1000)+strings.Repeat("]}", 1000), `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"wide sequence", unigramJSON(`{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"NFC"},`, 100000)+`{"type":"NFC"}]}`, `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"far id", `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":4000000000}},"pre_tokenizer":{"type":"BertPreTokenizer"}}`, "out of range"},
+		{"merges of nothing", `{"model":{"type":"BPE","vocab":{"a":0},"merges":[` + strings.Repeat(`"x y",`, 100000) + `"x y"]},"pre_tokenizer":{"type":"ByteLevel"}}`, "merge 0"},
+		{"one long token", unigramJSON("null", `[["`+strings.Repeat("ab", 5<<20)+`",0]]`, `,"unk_id":0`), "a token of 10485760 bytes"},
+		{"many added tokens", added(50000), ""},
+	} {
+		start := time.Now()
+		tok, err := parseTokenizerJSON([]byte(c.content), &folderConfig{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 500) {
+			t.Errorf("%s: error %.600v, want one with %q", c.name, err, c.want)
+		}
+		if err == nil {
+			tok.Encode(strings.Repeat("<1><", 10000))
+		}
+		if took := time.Since(start); took > 10*time.Second { // of a busy machine
+			t.Errorf("%s took %v", c.name, took)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package text
 
 import (
 	"errors"
+	"fmt"
 	"math/bits"
 )
 
@@ -71,8 +72,11 @@ type trie struct {
 	ids   []int32 // by node: the id of the token that ends there, or -1
 }
 
-// maxNodes bounds the memory of a trie: the tokens of T5 make some 150,000 nodes.
-const maxNodes = 8 << 20
+// Bounds of a trie: the tokens of T5 make some 150,000 nodes, and none of them is long.
+const (
+	maxNodes      = 4 << 20
+	maxTokenBytes = 4096
+)
 
 func newTrie() *trie { return &trie{edges: newPairTable(0), ids: []int32{-1}} }
 
@@ -94,6 +98,9 @@ func trieOf(tokens []string) (*trie, error) {
 
 // add makes a token, which is not empty, known.
 func (t *trie) add(token string, id int32) error {
+	if len(token) > maxTokenBytes {
+		return fmt.Errorf("a token of %d bytes", len(token))
+	}
 	node := int32(0)
 	for i := range len(token) {
 		next := t.step(node, token[i])

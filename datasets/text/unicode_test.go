@@ -12,6 +12,9 @@ import (
 // TestUnicode compares the measured tables with Go's: they may differ in what only one of the two
 // Unicode versions knows, not in what both know.
 func TestUnicode(t *testing.T) {
+	if unicode.Version != "15.0.0" {
+		t.Skipf("the numbers of differences are counted for Unicode 15, Go has %s", unicode.Version)
+	}
 	counts := map[string]int{}
 	for r := rune(0); r < 0x20000; r++ { // beyond are ideographs, and little else
 		if !utf8.ValidRune(r) {

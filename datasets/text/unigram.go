@@ -91,12 +91,27 @@ func (t *Unigram) appendPlain(dst []int32, s string) []int32 {
 	token := func(id int32) { dst = append(dst, id) }
 	word := func(w string) { dst = t.cache.append(dst, w, t.appendWord) }
 	t.raw.split(s, func(piece string, at int) {
-		t.normalized.split(t.normalize(piece), func(piece string, inner int) { t.words.split(piece, at+inner == 0, word) }, token)
+		first := t.firstEnd(piece, at)
+		t.normalized.split(t.normalize(piece), func(piece string, inner int) { t.words.split(piece, first-inner, word) }, token)
 	}, token)
 	return dst
 }
 
 func (t *Unigram) normalize(s string) string { return normalizeWith(t.normalizer, s) }
+
+// firstEnd returns how many bytes of the normalized piece come from the first character of the text:
+// "\u1fbf" becomes a space and a mark, and the word that the mark starts is still the first.
+func (t *Unigram) firstEnd(piece string, at int) int {
+	if t.words.scheme != prependFirst || at > 0 {
+		return 0
+	}
+	_, size := utf8.DecodeRuneInString(piece)
+	end := len(t.normalize(piece[:size]))
+	if !t.words.words {
+		end = max(end, 1) // the text as a whole starts at its start, whatever was taken away
+	}
+	return end
+}
 
 // arc is the last token of the best way to cut a beginning of a word.
 type arc struct {

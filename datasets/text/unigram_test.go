@@ -35,8 +35,9 @@ func pieces(u *Unigram, ids []int32) []string {
 }
 
 func TestUnigram(t *testing.T) {
-	u := testUnigram(t, false, "▁", -1.0, "▁a", -2.0, "a", -2.0, "b", -2.0, "ab", -1.0, "▁ab", -9.0, "日", -3.0, "xyz", -200.0)
+	u := testUnigram(t, false, "▁", -1.0, "▁a", -2.0, "a", -2.0, "b", -2.0, "ab", -1.0, "▁ab", -9.0, "日", -3.0, "xyz", -200.0, "c", -1.0, "▁c", -2.0)
 	withBytes := testUnigram(t, true, "▁", -1.0, "a", -2.0, "<0xC3>", -9.0, "<0xA9>", -9.0)
+	cheap := testUnigram(t, false, "a", 5.0, "a€", -10.0)
 	for _, c := range []struct {
 		name string
 		u    *Unigram
@@ -44,12 +45,13 @@ func TestUnigram(t *testing.T) {
 		want []string
 	}{
 		{"best, not longest", u, "ab", []string{"▁", "ab"}},
-		{"equally good: the one found first", u, "a", []string{"▁a"}},
+		{"equally good: the one found first", u, "c", []string{"▁c"}},
 		{"white space is gone", u, " \t a\u3000b\n", []string{"▁a", "▁", "b"}},
 		{"unknown neighbours are one", u, "a€£b", []string{"▁a", "<unk>", "b"}},
 		{"unknown apart", u, "€a£", []string{"▁", "<unk>", "a", "<unk>"}},
 		{"unknown stretch that is a token after all", u, "xyz", []string{"▁", "xyz"}},
 		{"marks", u, "a▁b▁▁", []string{"▁a", "▁", "b", "▁", "▁"}},
+		{"what is unknown costs more than any token", cheap, "a€", []string{"<unk>", "a€"}},
 		{"bytes", withBytes, "aé", []string{"▁", "a", "<0xC3>", "<0xA9>"}},
 		{"a byte is lacking", withBytes, "a€é", []string{"▁", "a", "<unk>"}},
 		{"not UTF-8", u, "a\xffb", []string{"▁a", "<unk>", "b"}},
@@ -121,18 +123,18 @@ func TestUnigramIsBest(t *testing.T) {
 func TestMetaspace(t *testing.T) {
 	for _, c := range []struct {
 		name, json, text string
-		first            bool
+		first            int
 		want             []string
 	}{
-		{"words", `{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"▁","add_prefix_space":true}]}`, " a  b", true, []string{"▁a", "▁b"}},
-		{"alone", `{"type":"Metaspace","replacement":"▁","str_rep":"▁","add_prefix_space":true}`, "a  b ", true, []string{"▁a", "▁", "▁b", "▁"}},
-		{"leading space", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"}`, " a", true, []string{"▁a"}},
-		{"never", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"never"}`, "a b", true, []string{"a", "▁b"}},
-		{"old never", `{"type":"Metaspace","replacement":"▁","add_prefix_space":false}`, "a", true, []string{"a"}},
-		{"first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", true, []string{"▁a"}},
-		{"not first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", false, []string{"a"}},
-		{"whole", `{"type":"Metaspace","replacement":"▁","split":false}`, "a b", true, []string{"▁a▁b"}},
-		{"another mark", `{"type":"Metaspace","replacement":"_"}`, "a b", true, []string{"_a", "_b"}},
+		{"words", `{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"▁","add_prefix_space":true}]}`, " a  b", 1, []string{"▁a", "▁b"}},
+		{"alone", `{"type":"Metaspace","replacement":"▁","str_rep":"▁","add_prefix_space":true}`, "a  b ", 1, []string{"▁a", "▁", "▁b", "▁"}},
+		{"leading space", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"}`, " a", 1, []string{"▁a"}},
+		{"never", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"never"}`, "a b", 1, []string{"a", "▁b"}},
+		{"old never", `{"type":"Metaspace","replacement":"▁","add_prefix_space":false}`, "a", 1, []string{"a"}},
+		{"first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", 1, []string{"▁a"}},
+		{"not first", `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "a", 0, []string{"a"}},
+		{"whole", `{"type":"Metaspace","replacement":"▁","split":false}`, "a b", 1, []string{"▁a▁b"}},
+		{"another mark", `{"type":"Metaspace","replacement":"_"}`, "a b", 1, []string{"_a", "_b"}},
 	} {
 		p, err := parseSpacePreTokenizer([]byte(c.json))
 		if err != nil {
@@ -193,6 +195,33 @@ func TestCharsmapHostile(t *testing.T) {
 		if s := m.normalize("abc \r\n é e\u0301 日本 \U0001F600"); !utf8.ValidString(s) {
 			t.Fatalf("%q is not UTF-8", s)
 		}
+	}
+}
+
+// TestSpieceKinds: what is written back is read again, the kinds of pieces included.
+func TestSpieceKinds(t *testing.T) {
+	u := testUnigram(t, true, "</s>", 0.0, "<user>", 0.0, "a", -1.5, "<0x41>", -2.0, "<extra_id_1>", 0.0, "<extra_id_0>", 0.0)
+	u.AddSpecial("</s>")
+	if err := u.addToken(addedToken{ID: 2, Content: "<user>"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	data, extraIDs, ok := u.spiece()
+	if !ok || extraIDs != 2 {
+		t.Fatalf("%d extra ids, %v", extraIDs, ok)
+	}
+	m, err := parseSpiece(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []int64{pieceUnknown, pieceControl, pieceUserDefined, pieceNormal, pieceByte}; !slices.Equal(m.kinds, want) {
+		t.Errorf("kinds %v, want %v", m.kinds, want)
+	}
+	if !slices.Equal(m.scores, u.scores[:5]) || !slices.Equal(m.pieces, u.tokens[:5]) || m.unk != 0 || !m.byteFallback || m.charsmap != nil {
+		t.Errorf("read back %+v", m)
+	}
+	u.words.apart = false
+	if _, _, ok := u.spiece(); ok {
+		t.Error("a model without words was written as if it had them")
 	}
 }
 
