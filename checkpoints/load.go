@@ -137,7 +137,7 @@ func (f *Folder) match(want map[string]shapes.Shape, options LoadOptions) (sourc
 			continue
 		}
 		sources[name] = source
-		got := f.files[source].infos[source].Shape
+		got, _ := f.files[source].Shape(source)
 		same := got.Equal(shape)
 		if !same && options.ConvertFloats {
 			same = got.EqualDimensions(shape) && got.DType.IsFloat() && shape.DType == dtypes.Float32
@@ -158,11 +158,14 @@ func (f *Folder) match(want map[string]shapes.Shape, options LoadOptions) (sourc
 }
 
 func (f *Folder) read(source string, want shapes.Shape) (*tensors.Tensor, error) {
-	file := f.files[source]
-	if want.DType == dtypes.Float32 {
-		return file.Float32Tensor(source)
+	value, err := f.files[source].Tensor(source)
+	if err != nil {
+		return nil, err
 	}
-	return file.Tensor(source)
+	if value, err = Cast(value, want.DType); err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, source, err)
+	}
+	return value, nil
 }
 
 // setVariable gives a variable a value; the variable is made if the store does not have it.
