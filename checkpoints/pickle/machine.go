@@ -206,6 +206,12 @@ func (m *machine) call(class any, args Tuple) error {
 	case Callable:
 		value, err := class(args)
 		if err != nil {
+			// What is being made is usually the value of the key that was pushed before it.
+			if top, _ := m.top(); top != nil {
+				if key, ok := top.(string); ok {
+					return fmt.Errorf("%.200s: %w", key, err)
+				}
+			}
 			return err
 		}
 		return m.push(value)

@@ -253,16 +253,16 @@ func (m *machine) text(op byte) error {
 	return m.push(string(data))
 }
 
-// unescape resolves the escapes of a string of protocol 0; those that Go does not know stay.
+// unescape resolves the escapes of a string of protocol 0, whose bytes are Latin-1; what looks like
+// an escape and is none stays.
 func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
 	var out strings.Builder
 	for s != "" {
-		r, _, rest, err := strconv.UnquoteChar(s, 0)
-		if err != nil {
-			r, rest = rune(s[0]), s[1:]
+		r, rest := rune(s[0]), s[1:]
+		if s[0] == '\\' {
+			if c, _, after, err := strconv.UnquoteChar(s, 0); err == nil {
+				r, rest = c, after
+			}
 		}
 		out.WriteRune(r)
 		s = rest
