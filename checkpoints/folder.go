@@ -34,6 +34,14 @@ const (
 	indexSuffix = ".index.json"
 )
 
+// SideFiles are what may lie beside configuration and weights in a model folder: the files of the
+// tokenizer, the processors and generation.
+var SideFiles = []string{
+	"generation_config.json", "preprocessor_config.json", "processor_config.json", "image_processor_config.json",
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+	"spiece.model", "tokenizer.model", "chat_template.json", "chat_template.jinja",
+}
+
 // maxJSONBytes bounds the JSON files that are read. The index of the largest models has some
 // hundred kilobytes.
 const maxJSONBytes = 64 << 20
