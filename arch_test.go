@@ -22,6 +22,7 @@ var mayImport = map[string]string{
 	"datasets":        "datasets",
 	"checkpoints":     "checkpoints", // tensors, not models
 	"infer":           "models datasets checkpoints infer",
+	"infer/forward":   "models datasets checkpoints infer train", // a case may be a run of training
 	"train":           "models datasets checkpoints train",
 	"train/objective": "models train/objective", // models, not the loop
 	"train/recipes":   "models datasets checkpoints train infer",

@@ -4,7 +4,7 @@
 //
 //	models/       graphs and their configurations: no files, flags or goroutines
 //	  nn/           layers with PyTorch's names and layout
-//	  vit/ clip/ opt/   one tower each
+//	  vit/ clip/ opt/ t5/   one tower each
 //	  blip2/        the Q-Former, stage 1 and stage 2 put together
 //	  generate/     greedy, beam and nucleus search
 //	datasets/     records of pictures and texts, and where they come from
@@ -13,6 +13,7 @@
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run
 //	infer/        a model folder on pictures: features, scores, captions, answers
+//	  forward/      a checkpoint on given tensors: the parity door
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run

@@ -86,7 +86,7 @@ func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints
 		From: "vision_model.", To: "vision_model.", ConvertFloats: true,
 		IgnoreUnexpected: func(name string) bool {
 			return dropLast && strings.HasPrefix(name, last) || strings.HasPrefix(name, "vision_model.post_layernorm.") ||
-				name == "vision_model.embeddings.position_ids"
+				IsPositionIDs(name)
 		},
 	})
 	return cfg, err
@@ -189,6 +189,9 @@ func stage1Only(name string) bool {
 // IsPretraining names the tensors of stage 1 that transformers' class does not have: ITG's head and
 // the temperature. They lie in a file of their own beside the model's.
 func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }
+
+// IsPositionIDs names the counters 0, 1, 2, ... that older transformers saved beside the weights.
+func IsPositionIDs(name string) bool { return strings.HasSuffix(name, "embeddings.position_ids") }
 
 // Trainable says what BLIP-2 trains: all but the frozen towers, which are the image encoder without
 // its final norm, and the whole language model.

@@ -28,6 +28,7 @@ func commands() []*cobra.Command {
 		newAskCommand(),
 		newMatchCommand(),
 		newEmbedCommand(),
+		newForwardCommand(),
 		newBenchCommand(),
 		newDataCommand(),
 		newEvalCommand(),

@@ -5,7 +5,11 @@
 //	greedy.go      greedy search and nucleus sampling
 //	beam.go        beam search
 //	processors.go  repetition penalty, n-gram blocking, minimum length, top-k, top-p
-//	blip2.go       the next token of a BLIP-2, with its key-value cache on the device
+//	generator.go   decoders as graphs, with their caches on the device: Graphs, Generator
+//	rows.go        sequences laid out as transformers returns them
+//	blip.go        a BLIP
+//	blip2.go       a BLIP-2 with an OPT, and an OPT alone
+//	blip2_t5.go    a BLIP-2 with a T5
 package generate
 
 import (
