@@ -117,14 +117,14 @@ func (s *stage1) load(r *run) error {
 	defer folder.Close()
 	lavis := map[string]*tensors.Tensor{}
 	for _, name := range folder.Names() {
-		file := folder.File(name)
-		read := file.Tensor
-		if info, _ := file.Info(name); info.Shape.DType.IsFloat() {
-			read = file.Float32Tensor
+		value, err := folder.Tensor(name)
+		if err == nil && value.DType().IsFloat() {
+			value, err = checkpoints.Cast(value, dtypes.Float32)
 		}
-		if lavis[name], err = read(name); err != nil {
+		if err != nil {
 			return err
 		}
+		lavis[name] = value
 	}
 	converted, err := blip2.ConvertLAVIS(lavis)
 	if err != nil {
