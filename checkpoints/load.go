@@ -26,7 +26,7 @@ type ShapeMismatch struct {
 	Got, Want shapes.Shape
 }
 
-// Error implements error: one line with the first few tensors of each kind.
+// Error implements error: one line with the first ten tensors of each kind.
 func (e *MismatchError) Error() string {
 	var parts []string
 	list := func(what string, names []string) {
@@ -44,13 +44,13 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s: does not fit the model: %s", e.Folder, strings.Join(parts, "; "))
 }
 
-// firstFew lists the first three names.
+// firstFew lists the first ten names, and says how many more there are.
 func firstFew(names []string) string {
-	const few = 3
+	const few = 10
 	if len(names) <= few {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:few], ", ") + ", ..."
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // LoadOptions say which tensors of a folder are loaded, under which names. The zero value loads

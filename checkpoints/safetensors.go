@@ -30,6 +30,9 @@ var safetensorsTypes = map[string]dtypes.DType{
 	"U64": dtypes.Uint64, "U32": dtypes.Uint32, "U16": dtypes.Uint16, "U8": dtypes.Uint8, "BOOL": dtypes.Bool,
 }
 
+// TypeName is how safetensors calls an element type: "F32", "BF16".
+func TypeName(dtype dtypes.DType) string { return writtenTypes[dtype] }
+
 // File is an open .safetensors file. It may be used by several goroutines at a time.
 //
 // The file is mapped into memory where the system can, so opening costs little and tensors are

@@ -52,14 +52,14 @@ func WriteDeferred(path string, all []Deferred, metadata map[string]string) erro
 	})
 }
 
-// WriteTorch writes a file that torch.load opens with weights_only=True, whole or not at all: the
-// tensors as "model", and beside them files, which may be nil.
-func WriteTorch(path string, all []Deferred, files map[string][]byte) error {
-	entries := make([]torch.Entry, len(all))
-	for i, d := range all {
-		entries[i] = torch.Entry{Name: d.Name, Shape: d.Shape, Write: d.write}
+// WriteTorch writes a file that torch.load opens with weights_only=True, whole or not at all:
+// {"model": all}, with files beside it, or with bare set the tensors alone.
+func WriteTorch(path string, all []Deferred, bare bool, files map[string][]byte) error {
+	saved := torch.Saved{Bare: bare, Files: files}
+	for _, d := range all {
+		saved.Tensors = append(saved.Tensors, torch.Entry{Name: d.Name, Shape: d.Shape, Write: d.write})
 	}
-	return writeAtomic(path, func(w io.Writer) error { return torch.Write(w, entries, files) })
+	return writeAtomic(path, func(w io.Writer) error { return torch.Write(w, saved) })
 }
 
 // write reads the tensor and writes its bytes.

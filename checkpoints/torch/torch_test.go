@@ -57,7 +57,7 @@ func TestWrite(t *testing.T) {
 	files := map[string][]byte{"config.json": []byte(`{"a": 1}`), "spiece.model": {0, 255, 1}, "empty": {}}
 	path := filepath.Join(t.TempDir(), "a.pth")
 	var file bytes.Buffer
-	if err := Write(&file, entries, files); err != nil {
+	if err := Write(&file, Saved{Tensors: entries, Files: files}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
@@ -90,5 +90,28 @@ func TestWrite(t *testing.T) {
 		if !bytes.Equal(got[name], data) {
 			t.Errorf("file %s is %q, want %q", name, got[name], data)
 		}
+	}
+}
+
+// TestWriteBare wants a state dict without anything around it.
+func TestWriteBare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pytorch_model.bin")
+	var file bytes.Buffer
+	entries := []Entry{{"w", shapes.Make(dtypes.Int8, 2), raw([]byte{1, 2})}}
+	if err := Write(&file, Saved{Tensors: entries, Bare: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if f := open(t, path); !slices.Equal(f.Names(), []string{"w"}) {
+		t.Errorf("got %q", f.Names())
+	}
+	if err := Write(&file, Saved{Bare: true, Files: map[string][]byte{"a": nil}}); err == nil {
+		t.Error("files were lost without a word")
+	}
+	entries[0].Shape = shapes.Make(dtypes.Uint32, 2)
+	if err := Write(&file, Saved{Tensors: entries}); err == nil {
+		t.Error("a type that torch files do not have was written")
 	}
 }

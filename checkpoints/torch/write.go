@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -35,33 +36,50 @@ var writtenTypes = func() map[dtypes.DType]string {
 	return names
 }()
 
-// Write writes a file that torch.load opens with weights_only=True: {"model": state dict}, which is
-// what LAVIS and BLIP read, and, if there are any, {"files": ...}, whose values are tensors of bytes:
-// config.json and tokenizer files, so that the file can become a model folder again.
-func Write(w io.Writer, entries []Entry, files map[string][]byte) error {
-	var p picklerBuffer
+// Saved is what Write writes.
+type Saved struct {
+	// Tensors are the state dict.
+	Tensors []Entry
+
+	// Bare writes the state dict itself, as pytorch_model.bin has it; else what is saved is
+	// {"model": state dict}, which LAVIS and BLIP read.
+	Bare bool
+
+	// Files are saved beside "model" as {"files": ...}, as tensors of bytes: config.json and tokenizer
+	// files, so that the file can become a model folder again.
+	Files map[string][]byte
+}
+
+// Write writes a file that torch.load opens with weights_only=True.
+func Write(w io.Writer, saved Saved) error {
+	if saved.Bare && len(saved.Files) > 0 {
+		return errors.New("a bare state dict has no place for files")
+	}
+	var p pickler
 	p.begin()
-	p.text("model")
-	p.openDict()
-	next := 0
-	for _, e := range entries {
+	if !saved.Bare {
+		p.text("model")
+		p.openDict()
+	}
+	all := slices.Clone(saved.Tensors)
+	for i, e := range all {
 		if writtenTypes[e.Shape.DType] == "" {
 			return fmt.Errorf("tensor %s: %s cannot be written to a file of torch.save", e.Name, e.Shape.DType)
 		}
 		p.text(e.Name)
-		p.tensor(next, e.Shape)
-		next++
+		p.tensor(i, e.Shape)
 	}
-	p.closeDict()
-	all := slices.Clone(entries)
-	if len(files) > 0 {
+	if !saved.Bare {
+		p.closeDict()
+	}
+	if len(saved.Files) > 0 {
 		p.text(filesKey)
 		p.openDict()
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			e := Entry{name, shapes.Make(dtypes.Uint8, len(files[name])), raw(files[name])}
+		for _, name := range slices.Sorted(maps.Keys(saved.Files)) {
+			data := saved.Files[name]
+			e := Entry{name, shapes.Make(dtypes.Uint8, len(data)), raw(data)}
 			p.text(name)
-			p.tensor(next, e.Shape)
-			next++
+			p.tensor(len(all), e.Shape)
 			all = append(all, e)
 		}
 		p.closeDict()
@@ -139,21 +157,21 @@ func (a *archiveWriter) record(name string, fill func(io.Writer) error) error {
 	return err
 }
 
-// picklerBuffer writes the few instructions of protocol 2 that a state dict needs.
-type picklerBuffer struct{ bytes.Buffer }
+// pickler writes the few instructions of protocol 2 that a state dict needs.
+type pickler struct{ bytes.Buffer }
 
-func (p *picklerBuffer) begin()     { p.WriteString("\x80\x02"); p.openDict() }
-func (p *picklerBuffer) end()       { p.closeDict(); p.WriteByte('.') }
-func (p *picklerBuffer) openDict()  { p.WriteString("}(") }
-func (p *picklerBuffer) closeDict() { p.WriteByte('u') }
+func (p *pickler) begin()     { p.WriteString("\x80\x02"); p.openDict() }
+func (p *pickler) end()       { p.closeDict(); p.WriteByte('.') }
+func (p *pickler) openDict()  { p.WriteString("}(") }
+func (p *pickler) closeDict() { p.WriteByte('u') }
 
-func (p *picklerBuffer) text(s string) {
+func (p *pickler) text(s string) {
 	p.WriteByte('X')
 	p.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(s))))
 	p.WriteString(s)
 }
 
-func (p *picklerBuffer) integer(n int) {
+func (p *pickler) integer(n int) {
 	if n >= 0 && n < 1<<31 {
 		p.WriteByte('J')
 		p.Write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
@@ -163,7 +181,7 @@ func (p *picklerBuffer) integer(n int) {
 	p.Write(binary.LittleEndian.AppendUint64(nil, uint64(n)))
 }
 
-func (p *picklerBuffer) integers(all []int) {
+func (p *pickler) integers(all []int) {
 	p.WriteByte('(')
 	for _, n := range all {
 		p.integer(n)
@@ -172,7 +190,7 @@ func (p *picklerBuffer) integers(all []int) {
 }
 
 // tensor is _rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict()).
-func (p *picklerBuffer) tensor(key int, shape shapes.Shape) {
+func (p *pickler) tensor(key int, shape shapes.Shape) {
 	p.WriteString("ctorch._utils\n_rebuild_tensor_v2\n((")
 	p.text("storage")
 	p.WriteString("ctorch\n" + writtenTypes[shape.DType] + "\n")

@@ -1,0 +1,63 @@
+package convert
+
+import (
+	"slices"
+	"strings"
+
+	"goblip/models/blip"
+	"goblip/models/blip2"
+)
+
+// family is how the original code of a family of models names its tensors.
+type family struct {
+	// from gives transformers' name of the original's; keep is false for a tensor without a
+	// counterpart of its own. Nil: there are no other names.
+	from func(name string) (hf string, keep bool)
+
+	// to is the reverse.
+	to func(hf string) string
+
+	// isOriginal tells the original's names from transformers'.
+	isOriginal func(names []string) bool
+
+	// pretraining tells which tensors only training needs.
+	pretraining func(name string) bool
+
+	// splitBias says that the original has attention biases in two parts.
+	splitBias bool
+
+	// parts says that the model is made of others, which have files of their own.
+	parts bool
+}
+
+// families are by the model_type of config.json.
+var families = map[string]*family{
+	"blip": {from: blip.FromOriginal, to: blip.ToOriginal, isOriginal: blip.IsOriginal, pretraining: blip.IsPretraining},
+	"blip-2": {from: blip2.FromLAVIS, to: func(hf string) string { return blip2.ToLAVIS(hf, "opt") }, isOriginal: isLAVIS,
+		pretraining: blip2.IsPretraining, splitBias: true, parts: true},
+	"instructblip": {from: blip2.FromLAVISInstruct, to: func(hf string) string { return blip2.ToLAVIS(hf, "llm") }, isOriginal: isLAVIS,
+		splitBias: true, parts: true},
+}
+
+// familyByNames finds the family of tensors without a config.json.
+func familyByNames(names []string) *family {
+	switch {
+	case blip.IsOriginal(names):
+		return families["blip"]
+	case isLAVIS(names):
+		return families["blip-2"]
+	}
+	return &family{}
+}
+
+// isLAVIS says whether some name is LAVIS'. Its files may have but a few.
+func isLAVIS(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		for _, prefix := range []string{"opt_proj.", "t5_proj.", "llm_proj.", "opt_model.", "t5_model.", "llm_model."} {
+			if strings.HasPrefix(name, prefix) {
+				return true
+			}
+		}
+		return blip2.IsLAVIS(name)
+	})
+}
