@@ -14,7 +14,7 @@ type family struct {
 	// counterpart of its own. Nil: there are no other names.
 	from func(name string) (hf string, keep bool)
 
-	// to is the reverse.
+	// to is the reverse; nil where from is.
 	to func(hf string) string
 
 	// isOriginal tells the original's names from transformers'.
@@ -23,8 +23,10 @@ type family struct {
 	// pretraining tells which tensors only training needs.
 	pretraining func(name string) bool
 
-	// splitBias says that the original has attention biases in two parts.
-	splitBias bool
+	// regrouped says that LAVIS' BLIP-2 is the original, which has some attention tensors in parts or
+	// packed where transformers does not, and llm how it calls a language model that is no T5.
+	regrouped bool
+	llm       string
 
 	// parts says that the model is made of others, which have files of their own.
 	parts bool
@@ -34,9 +36,9 @@ type family struct {
 var families = map[string]*family{
 	"blip": {from: blip.FromOriginal, to: blip.ToOriginal, isOriginal: blip.IsOriginal, pretraining: blip.IsPretraining},
 	"blip-2": {from: blip2.FromLAVIS, to: func(hf string) string { return blip2.ToLAVIS(hf, "opt") }, isOriginal: isLAVIS,
-		pretraining: blip2.IsPretraining, splitBias: true, parts: true},
+		pretraining: blip2.IsPretraining, regrouped: true, llm: "opt", parts: true},
 	"instructblip": {from: blip2.FromLAVISInstruct, to: func(hf string) string { return blip2.ToLAVIS(hf, "llm") }, isOriginal: isLAVIS,
-		splitBias: true, parts: true},
+		regrouped: true, llm: "llm", parts: true},
 }
 
 // familyByNames finds the family of tensors without a config.json.

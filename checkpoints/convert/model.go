@@ -2,6 +2,7 @@
 // folders of transformers, files of LAVIS and BLIP, safetensors.
 //
 //	model.go   Open: tensors under transformers' names, configuration and files from wherever they lie
+//	files.go   config.json and the files beside it
 //	source.go  one file or folder: whose names it has
 //	family.go  renames of the families, both ways
 //	write.go   WriteFolder, WriteTorch, WriteSafetensors
@@ -11,15 +12,10 @@
 package convert
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
@@ -28,9 +24,6 @@ import (
 	"goblip/checkpoints"
 	"goblip/checkpoints/layout"
 )
-
-// maxFile bounds config.json and each of the files beside it.
-const maxFile = 64 << 20
 
 // Options say what Open needs beside the source itself.
 type Options struct {
@@ -69,7 +62,10 @@ type Model struct {
 	// none.
 	Names map[string]string
 
-	// Notes say what was left out or could not be checked, for people.
+	// Unchecked says why Layout is nil.
+	Unchecked string
+
+	// Notes say what was left out, for people.
 	Notes []string
 
 	family *family
@@ -192,101 +188,6 @@ func (m *Model) complete(source string, o Options) error {
 	return nil
 }
 
-// readFiles takes config.json and the files beside it from the source, or from where Options say.
-func (m *Model) readFiles(tensors checkpoints.Tensors, config string) error {
-	from := ""
-	switch t := tensors.(type) {
-	case *checkpoints.Folder:
-		from = t.Dir()
-	case interface {
-		Files() (map[string][]byte, error)
-		Skipped() []string
-	}:
-		files, err := t.Files()
-		if err != nil {
-			return err
-		}
-		for name, data := range files {
-			switch {
-			case name == checkpoints.ConfigFile:
-				m.Config = data
-			case slices.Contains(checkpoints.SideFiles, name):
-				m.Files[name] = data
-			}
-		}
-		if skipped := t.Skipped(); len(skipped) > 0 {
-			m.note("%s: not converted: %s", tensors.Path(), list(skipped))
-		}
-	}
-	if config != "" {
-		stat, err := os.Stat(config)
-		if err != nil {
-			return err
-		}
-		if !stat.IsDir() {
-			m.Config, err = readFile(config)
-			if err != nil {
-				return err
-			}
-			config = ""
-		}
-	}
-	for _, dir := range []string{config, from} {
-		if dir == "" {
-			continue
-		}
-		for _, name := range append([]string{checkpoints.ConfigFile}, checkpoints.SideFiles...) {
-			data, err := readFile(filepath.Join(dir, name))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if name == checkpoints.ConfigFile {
-				if m.Config == nil || dir == config {
-					m.Config = data
-				}
-			} else if m.Files[name] == nil {
-				m.Files[name] = data
-			}
-		}
-	}
-	return nil
-}
-
-// readConfig finds out which family and class the model is of.
-func (m *Model) readConfig(source string, names []string, fallback []byte) error {
-	if m.Config == nil {
-		m.Config = fallback
-	}
-	if m.Config == nil {
-		m.family = familyByNames(names)
-		m.note("%s: no config.json: whether the tensors are complete was not checked", source)
-		return nil
-	}
-	var kind struct {
-		ModelType string `json:"model_type"`
-	}
-	if err := json.Unmarshal(m.Config, &kind); err != nil {
-		return fmt.Errorf("%s: config.json: %w", source, err)
-	}
-	m.family = families[kind.ModelType]
-	if m.family == nil {
-		m.family = &family{}
-	}
-	l, err := layout.Read(m.Config)
-	if errors.Is(err, layout.ErrUnknown) {
-		m.note("%s: config.json: %s: whether the tensors are complete was not checked", source, err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%s: config.json: %w", source, err)
-	}
-	m.Layout = l
-	return nil
-}
-
 // drop leaves tensors out.
 func (m *Model) drop(patterns []string) error {
 	for _, pattern := range patterns {
@@ -385,26 +286,6 @@ func (m *Model) shapes() map[string]shapes.Shape {
 	return all
 }
 
-// setDType says in config.json which precision the weights have, as transformers wants to know.
-func (m *Model) setDType(dtype dtypes.DType) error {
-	if m.Config == nil {
-		return nil
-	}
-	var config map[string]json.RawMessage
-	if err := json.Unmarshal(m.Config, &config); err != nil {
-		return err
-	}
-	key := "dtype"
-	if _, old := config["torch_dtype"]; old {
-		key = "torch_dtype"
-	}
-	name := map[dtypes.DType]string{dtypes.Float32: "float32", dtypes.Float16: "float16", dtypes.BFloat16: "bfloat16", dtypes.Float64: "float64"}[dtype]
-	config[key] = fmt.Appendf(nil, "%q", name)
-	data, err := json.MarshalIndent(config, "", "  ")
-	m.Config = append(data, '\n')
-	return err
-}
-
 func (m *Model) note(format string, args ...any) {
 	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
 }
@@ -432,21 +313,4 @@ func list(names []string) string {
 		text += name
 	}
 	return text
-}
-
-// readFile reads a file of bounded size.
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("larger than %d MiB", maxFile>>20)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
 }

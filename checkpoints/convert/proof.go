@@ -94,6 +94,9 @@ func (p *Proof) compare(x, y checkpoints.Deferred) error {
 
 // sameBytes compares tensors of one shape and type.
 func sameBytes(a, b *tensors.Tensor) (same bool, err error) {
+	if a == b { // which cannot be locked twice
+		return true, nil
+	}
 	if !a.Shape().Equal(b.Shape()) {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,24 +13,52 @@ import (
 	"goblip/models/blip2"
 )
 
-// rename gives the tensors of one file or folder under the model's names. part says that it may be
-// one of the models that ours is made of.
-func (m *Model) rename(from checkpoints.Tensors, part bool) ([]checkpoints.Deferred, error) {
-	names := from.Names()
-	translate := func(name string) (string, bool) { return name, true }
+// spelling is how one file names the tensors of a model.
+type spelling struct {
+	// prefix is missing from all names: files of a part do not say which part they are.
+	prefix string
+
+	// original says that, with the prefix, these are the names of the family's own code.
+	original bool
+
+	// isPart tells which tensors, without the prefix, belong to the part; nil: all.
+	isPart func(name string) bool
+}
+
+// evaPrefix is what LAVIS puts in front of the names of the visual encoder's own file.
+const evaPrefix = "visual_encoder."
+
+// spellingOf finds out how names are to be read. part says that they may be of one of the models that
+// ours is made of.
+func (m *Model) spellingOf(names []string, part bool) spelling {
 	f := m.family
-	switch prefix := partPrefix(names); {
-	case f.isOriginal != nil && f.isOriginal(names):
-		translate = f.from
-	case part && f.parts && prefix != nil:
-		translate = func(name string) (string, bool) {
-			name, ok := prefix(name)
-			if !ok {
-				return name, true // it will be told as not of this model
-			}
-			return f.from(name)
+	if f.isOriginal != nil && f.isOriginal(names) {
+		return spelling{original: true}
+	}
+	has := func(name string) bool { return slices.Contains(names, name) }
+	startsWith := func(prefixes ...string) func(string) bool {
+		return func(name string) bool {
+			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 		}
 	}
+	switch {
+	case !part || !f.parts:
+	case has("blocks.0.attn.qkv.weight"): // EVA-CLIP's ViT
+		return spelling{evaPrefix, true, startsWith("blocks.", "patch_embed.", "cls_token", "pos_embed")}
+	case has("transformer.resblocks.0.attn.in_proj_weight"): // OpenAI's
+		return spelling{evaPrefix, true, startsWith("transformer.resblocks.", "conv1.", "ln_pre.", "class_embedding", "positional_embedding")}
+	case has("decoder.embed_tokens.weight") && !has("shared.weight"): // OPT without its head
+		return spelling{prefix: "language_model.model."}
+	case has("model.decoder.embed_tokens.weight"), has("shared.weight"): // OPT, T5
+		return spelling{prefix: "language_model."}
+	}
+	return spelling{}
+}
+
+// rename gives the tensors of one file or folder under transformers' names.
+func (m *Model) rename(from checkpoints.Tensors, part bool) ([]checkpoints.Deferred, error) {
+	names := from.Names()
+	s := m.spellingOf(names, part)
 	var all []checkpoints.Deferred
 	var dropped []string
 	for _, name := range names {
@@ -37,25 +66,29 @@ func (m *Model) rename(from checkpoints.Tensors, part bool) ([]checkpoints.Defer
 		if err != nil {
 			return nil, err
 		}
-		hf, keep := translate(name)
+		if s.isPart != nil && !s.isPart(name) {
+			all = append(all, d) // it will be told as not of this model
+			continue
+		}
+		hf, keep := s.prefix+name, true
+		if s.original {
+			hf, keep = m.family.from(s.prefix + name)
+		}
 		if keep {
 			d.Name = hf
 			all = append(all, d)
 			m.Names[name] = hf
 			continue
 		}
-		packed, err := m.mergeBias(from, names, name)
+		made, hf, err := m.regroup(from, names, name, s.prefix)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case packed == nil:
+		all = append(all, made...)
+		if hf == "" {
 			dropped = append(dropped, name)
-		case packed.Read != nil:
-			all = append(all, *packed)
-		}
-		if packed != nil {
-			m.Names[name] = packed.Name
+		} else {
+			m.Names[name] = hf
 		}
 	}
 	if len(dropped) > 0 {
@@ -64,62 +97,72 @@ func (m *Model) rename(from checkpoints.Tensors, part bool) ([]checkpoints.Defer
 	return all, nil
 }
 
-// mergeBias makes one tensor of q_bias and v_bias when q's turn comes; nil for a tensor that is
-// neither. The files of EVA-CLIP have them without the prefix.
-func (m *Model) mergeBias(from checkpoints.Tensors, names []string, name string) (*checkpoints.Deferred, error) {
-	bare := ""
-	if strings.HasPrefix(name, "blocks.") {
-		bare = evaPrefix
+// regroup makes the tensors of transformers of one that is a part of such, or several. hf is the name
+// of the first, "" for a tensor that is neither.
+func (m *Model) regroup(from checkpoints.Tensors, names []string, name, prefix string) (made []checkpoints.Deferred, hf string, err error) {
+	if !m.family.regrouped {
+		return nil, "", nil
 	}
-	hf, other, ok := blip2.PackedBias(bare + name)
-	if !ok || !m.family.splitBias {
-		return nil, nil
+	if parts, ok := blip2.SplitProjection(prefix + name); ok {
+		made, err = thirds(from, name, parts)
+		return made, parts[0], err
 	}
-	other = strings.TrimPrefix(other, bare)
+	packed, other, ok := blip2.PackedBias(prefix + name)
+	if !ok {
+		return nil, "", nil
+	}
+	other = strings.TrimPrefix(other, prefix)
 	if !slices.Contains(names, other) {
-		return nil, fmt.Errorf("%s: tensor %s: q_bias and v_bias come in pairs, %s is missing", from.Path(), name, other)
+		return nil, "", fmt.Errorf("%s: tensor %s: q_bias and v_bias come in pairs, %s is missing", from.Path(), name, other)
 	}
 	if strings.HasSuffix(name, "v_bias") {
-		return &checkpoints.Deferred{Name: hf}, nil // without a reader: nothing to add
+		return nil, packed, nil // made when q's turn comes
 	}
-	shape, _ := from.Shape(name)
+	merged, err := mergeBias(from, packed, name, other)
+	return []checkpoints.Deferred{merged}, packed, err
+}
+
+// mergeBias makes one tensor of q_bias and v_bias.
+func mergeBias(from checkpoints.Tensors, packed, q, v string) (checkpoints.Deferred, error) {
+	shape, _ := from.Shape(q)
 	if shape.Rank() != 1 {
-		return nil, fmt.Errorf("%s: tensor %s: %s is no vector", from.Path(), name, shape)
+		return checkpoints.Deferred{}, fmt.Errorf("%s: tensor %s: %s is no vector", from.Path(), q, shape)
 	}
-	return &checkpoints.Deferred{Name: hf, Shape: shapes.Make(shape.DType, 3*shape.Dimensions[0]), Read: func() (*tensors.Tensor, error) {
-		q, err := from.Tensor(name)
+	return checkpoints.Deferred{Name: packed, Shape: shapes.Make(shape.DType, 3*shape.Dimensions[0]), Read: func() (*tensors.Tensor, error) {
+		qBias, err := from.Tensor(q)
 		if err != nil {
 			return nil, err
 		}
-		v, err := from.Tensor(other)
+		vBias, err := from.Tensor(v)
 		if err != nil {
 			return nil, err
 		}
-		return blip2.MergeQKVBias(q, v)
+		return blip2.MergeQKVBias(qBias, vBias)
 	}}, nil
 }
 
-// evaPrefix is what LAVIS puts in front of the names of the visual encoder's own file.
-const evaPrefix = "visual_encoder."
-
-// partPrefix knows the models that BLIP-2 is made of, by their names, and gives a function from their
-// names to the whole's; nil for anything else. It is false for a tensor that is not a part.
-func partPrefix(names []string) func(name string) (string, bool) {
-	has := func(name string) bool { return slices.Contains(names, name) }
-	switch {
-	case has("blocks.0.attn.qkv.weight"): // EVA-CLIP's ViT
-		return func(name string) (string, bool) {
-			for _, prefix := range []string{"blocks.", "patch_embed."} {
-				if strings.HasPrefix(name, prefix) {
-					return evaPrefix + name, true
-				}
-			}
-			return evaPrefix + name, name == "cls_token" || name == "pos_embed"
-		}
-	case has("decoder.embed_tokens.weight") && !has("shared.weight"): // OPT's model without its head
-		return func(name string) (string, bool) { return "language_model.model." + name, true }
-	case has("model.decoder.embed_tokens.weight"), has("shared.weight"): // OPT, T5
-		return func(name string) (string, bool) { return "language_model." + name, true }
+// thirds makes three tensors of one, each with a third of its rows.
+func thirds(from checkpoints.Tensors, name string, parts [3]string) ([]checkpoints.Deferred, error) {
+	shape, _ := from.Shape(name)
+	if shape.Rank() < 1 || shape.Dimensions[0]%3 != 0 {
+		return nil, fmt.Errorf("%s: tensor %s: %s does not divide into queries, keys and values", from.Path(), name, shape)
 	}
-	return nil
+	third := shape.Clone()
+	third.Dimensions[0] /= 3
+	var all []checkpoints.Deferred
+	for i, part := range parts {
+		all = append(all, checkpoints.Deferred{Name: part, Shape: third, Read: func() (*tensors.Tensor, error) {
+			whole, err := from.Tensor(name)
+			if err != nil || whole.Size() == 0 {
+				return tensors.FromShape(third), err
+			}
+			var out *tensors.Tensor
+			accessErr := whole.ConstBytes(func(data []byte) {
+				size := len(data) / 3
+				out, err = tensors.FromRaw(nil, 0, third, data[i*size:(i+1)*size])
+			})
+			return out, errors.Join(accessErr, err)
+		}})
+	}
+	return all, nil
 }

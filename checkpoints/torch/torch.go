@@ -108,10 +108,16 @@ func (f *File) Tensor(name string) (*tensors.Tensor, error) {
 // Skipped lists what else was saved, an optimizer's state for instance, by its keys.
 func (f *File) Skipped() []string { return f.skipped }
 
+// maxSmallFile bounds each of Files.
+const maxSmallFile = 64 << 20
+
 // Files returns the small files that Write put beside the tensors, by name.
 func (f *File) Files() (map[string][]byte, error) {
 	all := make(map[string][]byte, len(f.files))
 	for name, t := range f.files {
+		if t.shape.ByteSize() > maxSmallFile {
+			return nil, fmt.Errorf("%s: file %s: larger than %d MiB", f.path, name, maxSmallFile>>20)
+		}
 		value, err := t.read()
 		if err != nil {
 			return nil, fmt.Errorf("%s: file %s: %w", f.path, name, err)

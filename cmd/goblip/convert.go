@@ -30,7 +30,8 @@ type conversion struct {
 	DType       string         `json:"dtype,omitempty"` // that floating-point tensors became
 	Equal       bool           `json:"equal"`
 	Proof       *convert.Proof `json:"proof"`
-	Rounding    *float64       `json:"rounding,omitempty"` // largest difference that the new precision makes
+	Rounding    *float64       `json:"rounding,omitempty"`  // largest difference that the new precision makes
+	Unchecked   string         `json:"unchecked,omitempty"` // why Class is empty
 	Notes       []string       `json:"notes,omitempty"`
 }
 
@@ -176,7 +177,7 @@ func (c *convertCommand) prove(cmd *cobra.Command, model *convert.Model, source,
 		return err
 	}
 	bar.Done()
-	result := conversion{Source: source, Destination: destination, DType: c.dtype, Proof: proof, Equal: proof.Equal(), Notes: model.Notes}
+	result := conversion{Source: source, Destination: destination, DType: c.dtype, Proof: proof, Equal: proof.Equal(), Unchecked: model.Unchecked, Notes: model.Notes}
 	if model.Layout != nil {
 		result.Class = model.Layout.Class
 	}
@@ -219,6 +220,8 @@ func (r *conversion) print(out io.Writer) error {
 	}
 	if r.Class != "" {
 		fmt.Fprintf(out, "names and shapes are those of %s\n", r.Class)
+	} else {
+		fmt.Fprintf(out, "whether tensors are missing was not checked: %s\n", r.Unchecked)
 	}
 	if r.Rounding != nil {
 		fmt.Fprintf(out, "rounding to %s changed numbers by at most %g\n", r.DType, *r.Rounding)

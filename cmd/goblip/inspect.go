@@ -117,7 +117,7 @@ func (i *inspection) compare(tensors checkpoints.Tensors, config string) error {
 		}
 	}
 	if model.Layout == nil {
-		i.Note = strings.Join(model.Notes, "; ")
+		i.Note = "whether tensors are missing was not checked: " + model.Unchecked
 		return nil
 	}
 	i.Class = model.Layout.Class

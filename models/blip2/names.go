@@ -25,6 +25,15 @@ var lavisRenames = []struct {
 	{regexp.MustCompile(`^visual_encoder\.blocks\.(\d+)\.attn\.proj\.`), "vision_model.encoder.layers.$1.self_attn.projection."},
 	{regexp.MustCompile(`^visual_encoder\.blocks\.(\d+)\.attn\.`), "vision_model.encoder.layers.$1.self_attn."},
 	{regexp.MustCompile(`^visual_encoder\.blocks\.(\d+)\.mlp\.`), "vision_model.encoder.layers.$1.mlp."},
+	// OpenAI's CLIP, as LAVIS has it for ViT-L.
+	{regexp.MustCompile(`^visual_encoder\.class_embedding$`), "vision_model.embeddings.class_embedding"},
+	{regexp.MustCompile(`^visual_encoder\.positional_embedding$`), "vision_model.embeddings.position_embedding.weight"},
+	{regexp.MustCompile(`^visual_encoder\.conv1\.`), "vision_model.embeddings.patch_embedding."},
+	{regexp.MustCompile(`^visual_encoder\.ln_pre\.`), "vision_model.pre_layrnorm."},
+	{regexp.MustCompile(`^visual_encoder\.transformer\.resblocks\.(\d+)\.ln_([12])\.`), "vision_model.encoder.layers.$1.layer_norm$2."},
+	{regexp.MustCompile(`^visual_encoder\.transformer\.resblocks\.(\d+)\.attn\.out_proj\.`), "vision_model.encoder.layers.$1.self_attn.out_proj."},
+	{regexp.MustCompile(`^visual_encoder\.transformer\.resblocks\.(\d+)\.mlp\.c_fc\.`), "vision_model.encoder.layers.$1.mlp.fc1."},
+	{regexp.MustCompile(`^visual_encoder\.transformer\.resblocks\.(\d+)\.mlp\.c_proj\.`), "vision_model.encoder.layers.$1.mlp.fc2."},
 	{regexp.MustCompile(`^Qformer\.cls\.`), "cls."}, // no class of transformers has it: its BLIP-2 cannot do ITG
 	{regexp.MustCompile(`^Qformer\.bert\.embeddings\.LayerNorm\.`), "qformer.layernorm."},
 	{regexp.MustCompile(`^Qformer\.bert\.embeddings\.`), "embeddings."},
@@ -43,11 +52,14 @@ var lavisDropped = regexp.MustCompile(`^Qformer\.bert\.embeddings\.position_ids$
 // lavisBias are EVA-CLIP's two attention biases; its keys have none.
 var lavisBias = regexp.MustCompile(`^(visual_encoder\.blocks\.\d+\.attn\.)(q|v)_bias$`)
 
+// lavisProjection are CLIP's queries, keys and values in one: transformers has three.
+var lavisProjection = regexp.MustCompile(`^visual_encoder\.transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)$`)
+
 // FromLAVIS gives the Hugging Face name of a tensor of a LAVIS BLIP-2 checkpoint. keep is false for
-// a tensor that has no counterpart of its own: tied copies, counters, and q_bias and v_bias, which
-// MergeQKVBias makes one. A name that is not LAVIS' is kept as it is.
+// a tensor that has no counterpart of its own: tied copies, counters, q_bias and v_bias, which
+// MergeQKVBias makes one, and what SplitProjection names. A name that is not LAVIS' is kept as it is.
 func FromLAVIS(name string) (hf string, keep bool) {
-	if lavisDropped.MatchString(name) || lavisBias.MatchString(name) {
+	if lavisDropped.MatchString(name) || lavisBias.MatchString(name) || lavisProjection.MatchString(name) {
 		return "", false
 	}
 	for _, r := range lavisRenames {
@@ -72,6 +84,57 @@ func FromLAVISInstruct(name string) (hf string, keep bool) {
 // instructRenames are where InstructBLIP's names in transformers differ from BLIP-2's.
 var instructRenames = map[string]string{
 	"embeddings.": "qformer.embeddings.", "qformer.layernorm.": "qformer.embeddings.layernorm.",
+}
+
+// SplitProjection gives transformers' names of the three parts, each a third of the rows, of a packed
+// projection of LAVIS' CLIP; false for another tensor.
+func SplitProjection(name string) (parts [3]string, ok bool) {
+	found := lavisProjection.FindStringSubmatch(name)
+	if found == nil {
+		return parts, false
+	}
+	for i, part := range []string{"q", "k", "v"} {
+		parts[i] = fmt.Sprintf("vision_model.encoder.layers.%s.self_attn.%s_proj.%s", found[1], part, found[2])
+	}
+	return parts, true
+}
+
+// projectionPart is the reverse of SplitProjection.
+var projectionPart = regexp.MustCompile(`^vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v)_proj\.(weight|bias)$`)
+
+// PackedProjection is the reverse of SplitProjection: LAVIS' name of what a tensor is a third of.
+func PackedProjection(name string) (packed string, ok bool) {
+	found := projectionPart.FindStringSubmatch(name)
+	if found == nil {
+		return "", false
+	}
+	return fmt.Sprintf("visual_encoder.transformer.resblocks.%s.attn.in_proj_%s", found[1], found[3]), true
+}
+
+// clipToLAVIS are the names of a CLIP as visual encoder, toLAVIS those of all else.
+var clipToLAVIS = []struct {
+	pattern *regexp.Regexp
+	to      string
+}{
+	{regexp.MustCompile(`^vision_model\.embeddings\.class_embedding$`), "visual_encoder.class_embedding"},
+	{regexp.MustCompile(`^vision_model\.embeddings\.position_embedding\.weight$`), "visual_encoder.positional_embedding"},
+	{regexp.MustCompile(`^vision_model\.embeddings\.patch_embedding\.`), "visual_encoder.conv1."},
+	{regexp.MustCompile(`^vision_model\.pre_layrnorm\.`), "visual_encoder.ln_pre."},
+	{regexp.MustCompile(`^vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.`), "visual_encoder.transformer.resblocks.$1.ln_$2."},
+	{regexp.MustCompile(`^vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.`), "visual_encoder.transformer.resblocks.$1.attn.out_proj."},
+	{regexp.MustCompile(`^vision_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.`), "visual_encoder.transformer.resblocks.$1.mlp.c_fc."},
+	{regexp.MustCompile(`^vision_model\.encoder\.layers\.(\d+)\.mlp\.fc2\.`), "visual_encoder.transformer.resblocks.$1.mlp.c_proj."},
+}
+
+// CLIPToLAVIS is ToLAVIS for a model whose visual encoder is a CLIP. Its projections are in three: see
+// PackedProjection.
+func CLIPToLAVIS(name, llm string) string {
+	for _, r := range clipToLAVIS {
+		if r.pattern.MatchString(name) {
+			return r.pattern.ReplaceAllString(name, r.to)
+		}
+	}
+	return ToLAVIS(name, llm)
 }
 
 // toLAVIS is the reverse of lavisRenames. %s is the language model: opt, t5 or llm.
@@ -149,7 +212,10 @@ func MergeQKVBias(q, v *tensors.Tensor) (*tensors.Tensor, error) {
 	return merged, nil
 }
 
-// SplitQKVBias is the reverse of MergeQKVBias. Keys with a bias of their own are no EVA-CLIP's.
+// ErrKeyBias says that keys have a bias, which those of EVA-CLIP do not.
+var ErrKeyBias = errors.New("the keys have a bias, which LAVIS' visual encoder does not know")
+
+// SplitQKVBias is the reverse of MergeQKVBias; the error is ErrKeyBias where it has none.
 func SplitQKVBias(packed *tensors.Tensor) (q, v *tensors.Tensor, err error) {
 	if packed.Rank() != 1 || packed.Size()%3 != 0 {
 		return nil, nil, fmt.Errorf("a packed bias of shape %s does not divide into three", packed.Shape())
@@ -164,7 +230,7 @@ func SplitQKVBias(packed *tensors.Tensor) (q, v *tensors.Tensor, err error) {
 			}
 		}
 		if slices.ContainsFunc(data[size:2*size], func(b byte) bool { return b != 0 }) {
-			inner = errors.New("its keys have a bias, which LAVIS' visual encoder does not: it cannot be written under LAVIS' names")
+			inner = ErrKeyBias
 		}
 	})
 	return parts[0], parts[2], errors.Join(err, inner)
