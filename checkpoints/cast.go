@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/dtypes/bfloat16"
 	"github.com/gomlx/compute/dtypes/float16"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -20,42 +19,122 @@ func Cast(t *tensors.Tensor, to dtypes.DType) (*tensors.Tensor, error) {
 	if from == to {
 		return t, nil
 	}
-	get, put := getters[from], putters[to]
-	if get == nil || put == nil {
+	if !isFloat(from) || !isFloat(to) {
 		return nil, fmt.Errorf("%s cannot become %s: not both are floating-point types", from, to)
 	}
-	shape := shapes.Make(to, t.Shape().Dimensions...)
-	out := tensors.FromShape(shape)
-	if shape.Size() == 0 {
+	out := tensors.FromShape(shapes.Make(to, t.Shape().Dimensions...))
+	if out.Size() == 0 {
 		return out, nil
 	}
 	var inner error
 	err := t.ConstBytes(func(source []byte) {
 		inner = out.MutableBytes(func(target []byte) {
-			read, write := from.Size(), to.Size()
-			for i := range shape.Size() {
-				put(target[i*write:], get(source[i*read:]))
+			var chunk [chunkSize]float64
+			for len(source) > 0 {
+				n := decode(from, source, chunk[:])
+				encode(to, chunk[:n], target)
+				source, target = source[n*from.Size():], target[n*to.Size():]
 			}
 		})
 	})
 	return out, errors.Join(err, inner)
 }
 
-// getters and putters know how a floating-point number lies in memory.
-var (
-	getters = map[dtypes.DType]func([]byte) float64{
-		dtypes.Float64:  func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) },
-		dtypes.Float32:  func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) },
-		dtypes.Float16:  func(b []byte) float64 { return float16.FromBits(binary.LittleEndian.Uint16(b)).Float64() },
-		dtypes.BFloat16: func(b []byte) float64 { return bfloat16.FromBits(binary.LittleEndian.Uint16(b)).Float64() },
+// MaxDifference is the largest difference of two numbers in the same place of tensors of
+// floating-point numbers, of any precision and the same dimensions. It is infinite where one is NaN
+// and the other is not.
+func MaxDifference(a, b *tensors.Tensor) (float64, error) {
+	if a == b { // which cannot be locked twice
+		return 0, nil
 	}
-	putters = map[dtypes.DType]func([]byte, float64){
-		dtypes.Float64:  func(b []byte, x float64) { binary.LittleEndian.PutUint64(b, math.Float64bits(x)) },
-		dtypes.Float32:  func(b []byte, x float64) { binary.LittleEndian.PutUint32(b, math.Float32bits(float32(x))) },
-		dtypes.Float16:  func(b []byte, x float64) { binary.LittleEndian.PutUint16(b, halfBits(float32(x))) },
-		dtypes.BFloat16: func(b []byte, x float64) { binary.LittleEndian.PutUint16(b, brainBits(float32(x))) },
+	if !isFloat(a.DType()) || !isFloat(b.DType()) || !a.Shape().EqualDimensions(b.Shape()) {
+		return 0, fmt.Errorf("%s and %s cannot be compared", a.Shape(), b.Shape())
 	}
-)
+	if a.Size() == 0 {
+		return 0, nil
+	}
+	largest := 0.0
+	var inner error
+	err := a.ConstBytes(func(left []byte) {
+		inner = b.ConstBytes(func(right []byte) {
+			var x, y [chunkSize]float64
+			for len(left) > 0 {
+				n := decode(a.DType(), left, x[:])
+				decode(b.DType(), right, y[:])
+				for i := range n {
+					largest = max(largest, difference(x[i], y[i]))
+				}
+				left, right = left[n*a.DType().Size():], right[n*b.DType().Size():]
+			}
+		})
+	})
+	return largest, errors.Join(err, inner)
+}
+
+func difference(x, y float64) float64 {
+	d := math.Abs(x - y)
+	switch {
+	case x == y, math.IsNaN(x) && math.IsNaN(y):
+		return 0
+	case math.IsNaN(d):
+		return math.Inf(1)
+	}
+	return d
+}
+
+// chunkSize is how many numbers are converted at a time.
+const chunkSize = 1024
+
+func isFloat(dtype dtypes.DType) bool {
+	return dtype == dtypes.Float64 || dtype == dtypes.Float32 || dtype == dtypes.Float16 || dtype == dtypes.BFloat16
+}
+
+// decode reads numbers until either side ends, and returns how many.
+func decode(dtype dtypes.DType, data []byte, out []float64) int {
+	n := min(len(data)/dtype.Size(), len(out))
+	out = out[:n]
+	switch dtype {
+	case dtypes.Float64:
+		for i := range out {
+			out[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+		}
+	case dtypes.Float32:
+		for i := range out {
+			out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+		}
+	case dtypes.Float16:
+		for i := range out {
+			out[i] = float64(float16.FromBits(binary.LittleEndian.Uint16(data[2*i:])).Float32())
+		}
+	case dtypes.BFloat16:
+		for i := range out {
+			out[i] = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16))
+		}
+	}
+	return n
+}
+
+// encode writes numbers.
+func encode(dtype dtypes.DType, in []float64, data []byte) {
+	switch dtype {
+	case dtypes.Float64:
+		for i, x := range in {
+			binary.LittleEndian.PutUint64(data[8*i:], math.Float64bits(x))
+		}
+	case dtypes.Float32:
+		for i, x := range in {
+			binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(float32(x)))
+		}
+	case dtypes.Float16:
+		for i, x := range in {
+			binary.LittleEndian.PutUint16(data[2*i:], halfBits(float32(x)))
+		}
+	case dtypes.BFloat16:
+		for i, x := range in {
+			binary.LittleEndian.PutUint16(data[2*i:], brainBits(float32(x)))
+		}
+	}
+}
 
 // halfBits rounds to float16. The library's own conversion rounds ties of subnormal numbers upwards.
 func halfBits(x float32) uint16 {

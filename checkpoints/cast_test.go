@@ -112,3 +112,24 @@ func TestCastOther(t *testing.T) {
 		}
 	}
 }
+
+func TestMaxDifference(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	long := make([]float64, 5000)
+	other := slices.Clone(long)
+	other[4999] = 0.25
+	for _, c := range []struct {
+		a, b []float64
+		want float64
+	}{{[]float64{1, 2}, []float64{1, 2.5}, 0.5}, {[]float64{nan, inf}, []float64{nan, inf}, 0}, {[]float64{nan}, []float64{1}, inf}, {[]float64{inf}, []float64{-inf}, inf}, {long, other, 0.25}, {nil, nil, 0}} {
+		a, b := tensors.FromFlatDataAndDimensions(c.a, len(c.a)), tensors.FromFlatDataAndDimensions(c.b, len(c.b))
+		for _, dtype := range []dtypes.DType{dtypes.Float64, dtypes.Float32, dtypes.Float16, dtypes.BFloat16} {
+			if got, err := MaxDifference(a, cast(t, b, dtype)); err != nil || got != c.want {
+				t.Errorf("%.2v and %.2v as %s: got %g, %v, want %g", c.a, c.b, dtype, got, err, c.want)
+			}
+		}
+	}
+	if _, err := MaxDifference(tensors.FromValue([]float32{1}), tensors.FromValue([]float32{1, 2})); err == nil {
+		t.Error("tensors of two shapes were compared")
+	}
+}

@@ -64,6 +64,18 @@ func OpenFolder(dir string) (*Folder, error) {
 	return f, nil
 }
 
+// NewFolder makes a folder of files that are open already, wherever they are, beside the config.json
+// of dir. Close closes them.
+func NewFolder(dir string, files []Tensors) (*Folder, error) {
+	f := &Folder{dir: dir, open: files, files: map[string]Tensors{}}
+	for _, file := range files {
+		if err := f.index(file); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
 func (f *Folder) openFiles() error {
 	stat, err := os.Stat(f.dir)
 	if err != nil {
@@ -106,6 +118,11 @@ func (f *Folder) add(name string) error {
 		return err
 	}
 	f.open = append(f.open, file)
+	return f.index(file)
+}
+
+// index notes which tensors a file has.
+func (f *Folder) index(file Tensors) error {
 	for _, tensor := range file.Names() {
 		if other := f.files[tensor]; other != nil {
 			return fmt.Errorf("%s: tensor %s is in %s too", file.Path(), tensor, filepath.Base(other.Path()))

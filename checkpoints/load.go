@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -72,6 +73,10 @@ type LoadOptions struct {
 	// IgnoreMissing, if not nil, tells which wanted tensors the folder need not have.
 	IgnoreMissing func(name string) bool
 
+	// Backend, if not nil, gets each tensor as soon as it is read, on its first device, and the host
+	// keeps no copy: a checkpoint of any size takes the host's memory of one tensor.
+	Backend compute.Backend
+
 	// ConvertFloats accepts F16, BF16 and F64 tensors where the model wants float32.
 	ConvertFloats bool
 }
@@ -102,6 +107,11 @@ func (f *Folder) LoadWith(store *model.Store, want map[string]shapes.Shape, opti
 		value, err := f.read(sources[name], want[name])
 		if err != nil {
 			return nil, err
+		}
+		if options.Backend != nil {
+			if err := value.ToDevice(options.Backend, 0); err != nil {
+				return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, name, err)
+			}
 		}
 		if err := setVariable(store, VariablePath(name), value); err != nil {
 			return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, name, err)

@@ -40,6 +40,7 @@ func TypeName(dtype dtypes.DType) string { return writtenTypes[dtype] }
 // this package writes are replaced, never changed.
 type File struct {
 	path     string
+	start    int64  // of the tensors, in the file
 	data     []byte // the tensors, without the header
 	mapping  *mapping
 	infos    map[string]Info
@@ -67,9 +68,25 @@ func Open(path string) (*File, error) {
 	if !stat.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	size := stat.Size()
-	var first [8]byte
-	if _, err := io.ReadFull(f, first[:]); err != nil {
+	file, err := OpenHeader(path, f, stat.Size())
+	if err != nil {
+		return nil, err
+	}
+	if file.mapping, err = mapFile(f, stat.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	file.data = file.mapping.data[file.start:]
+	return file, nil
+}
+
+// OpenHeader is Open for a file of size bytes that lies somewhere else, of which the header alone is
+// read: names and shapes are known, tensors cannot be read. path is what errors call it.
+func OpenHeader(path string, from io.ReaderAt, size int64) (*File, error) {
+	var first [9]byte
+	if _, err := from.ReadAt(first[:min(size, 9)], 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if size < 8 {
 		return nil, fmt.Errorf("%s: not a safetensors file: %d bytes are too few", path, size)
 	}
 	headerSize := binary.LittleEndian.Uint64(first[:])
@@ -78,24 +95,17 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("%s: not a safetensors file: its header would be %d bytes long, more than %d MB", path, headerSize, maxHeaderBytes>>20)
 	case int64(headerSize) > size-8:
 		return nil, fmt.Errorf("%s: truncated: the header should have %d bytes, the file has %d", path, headerSize, size)
-	}
-	var brace [1]byte // before anything as long as the header is read
-	if _, err := f.ReadAt(brace[:], 8); err != nil || brace[0] != '{' {
+	case first[8] != '{': // before anything as long as the header is read
 		return nil, fmt.Errorf("%s: not a safetensors file: header: not a JSON object", path)
 	}
 	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(f, header); err != nil {
+	if _, err := from.ReadAt(header, 8); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: reading the header: %w", path, err)
 	}
-	file := &File{path: path}
-	start := 8 + int64(headerSize)
-	if err := file.parseHeader(header, size-start); err != nil {
+	file := &File{path: path, start: 8 + int64(headerSize)}
+	if err := file.parseHeader(header, size-file.start); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if file.mapping, err = mapFile(f, size); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	file.data = file.mapping.data[start:]
 	return file, nil
 }
 
@@ -170,7 +180,7 @@ func (f *File) bytes(name string) (Info, []byte, error) {
 		return found, nil, fmt.Errorf("%s: no tensor %s", f.path, name)
 	}
 	if f.mapping == nil {
-		return found, nil, fmt.Errorf("%s: closed", f.path)
+		return found, nil, fmt.Errorf("%s: closed, or its header alone is here", f.path)
 	}
 	return found, f.data[found.begin:found.end], nil
 }

@@ -130,6 +130,7 @@ def main():
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
     hf.logging.set_verbosity_error()
+    hf.logging.disable_progress_bar()
     work = args.work or pathlib.Path(tempfile.mkdtemp(prefix="check-convert-"))
     work.mkdir(parents=True, exist_ok=True)
 

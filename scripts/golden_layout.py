@@ -22,15 +22,17 @@ TEXT = dict(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_he
 
 
 def small():
-    blip = dict(text_config=BERT | {"projection_dim": 8, "bos_token_id": 48, "sep_token_id": 3}, vision_config=VISION, image_text_hidden_size=10, projection_dim=8)
+    blip = dict(text_config=BERT | {"projection_dim": 8, "bos_token_id": 48, "sep_token_id": 3}, image_text_hidden_size=10, projection_dim=8)
     for name in ("BlipForConditionalGeneration", "BlipForImageTextRetrieval", "BlipForQuestionAnswering"):
-        yield name, hf.BlipConfig(**blip)
+        # VQA's decoder looks at the question's states as if they were the picture's.
+        width = BERT["hidden_size"] if "Question" in name else VISION["hidden_size"]
+        yield name, hf.BlipConfig(vision_config=VISION | {"hidden_size": width}, **blip)
     blip2 = dict(vision_config=VISION, num_query_tokens=5, image_text_hidden_size=10)
     qformer = BERT | {"encoder_hidden_size": 12, "cross_attention_frequency": 2}
-    yield "Blip2ForConditionalGeneration", hf.Blip2Config(text_config=OPT | {"model_type": "opt"}, qformer_config=qformer, **blip2)
-    yield "Blip2ForConditionalGeneration", hf.Blip2Config(text_config=T5 | {"model_type": "t5", "feed_forward_proj": "gated-gelu"}, qformer_config=qformer, **blip2)
+    yield "Blip2ForConditionalGeneration", hf.Blip2Config(text_config=OPT | {"model_type": "opt"}, qformer_config=qformer, image_token_index=59, **blip2)
+    yield "Blip2ForConditionalGeneration", hf.Blip2Config(text_config=T5 | {"model_type": "t5", "feed_forward_proj": "gated-gelu"}, qformer_config=qformer, image_token_index=59, **blip2)
     yield "Blip2ForImageTextRetrieval", hf.Blip2Config(text_config=OPT | {"model_type": "opt"}, qformer_config=qformer | {"use_qformer_text_input": True}, **blip2)
-    instruct = dict(vision_config=VISION | {"qkv_bias": False}, qformer_config=qformer, num_query_tokens=5)
+    instruct = dict(vision_config=VISION | {"qkv_bias": False}, qformer_config=qformer, num_query_tokens=5, image_token_index=59)
     yield "InstructBlipForConditionalGeneration", hf.InstructBlipConfig(text_config=T5 | {"model_type": "t5"}, **instruct)
     for layout in ({}, {"do_layer_norm_before": False, "word_embed_proj_dim": 8}):
         yield "OPTForCausalLM", hf.OPTConfig(**OPT | layout)

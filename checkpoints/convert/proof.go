@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"goblip/checkpoints"
@@ -85,7 +84,7 @@ func (p *Proof) compare(x, y checkpoints.Deferred) error {
 		p.Largest, p.LargestIn = math.Inf(1), x.Name
 		return nil
 	}
-	largest, err := largestDifference(a, b)
+	largest, err := checkpoints.MaxDifference(a, b)
 	if largest > p.Largest {
 		p.Largest, p.LargestIn = largest, x.Name
 	}
@@ -105,34 +104,4 @@ func sameBytes(a, b *tensors.Tensor) (same bool, err error) {
 		inner = b.ConstBytes(func(y []byte) { same = bytes.Equal(x, y) })
 	})
 	return same, errors.Join(err, inner)
-}
-
-// largestDifference is that of two numbers in the same place. Two NaNs do not differ.
-func largestDifference(a, b *tensors.Tensor) (float64, error) {
-	a, err := checkpoints.Cast(a, dtypes.Float64)
-	if err != nil {
-		return 0, err
-	}
-	if b, err = checkpoints.Cast(b, dtypes.Float64); err != nil {
-		return 0, err
-	}
-	x, err := tensors.CopyFlatData[float64](a)
-	if err != nil {
-		return 0, err
-	}
-	y, err := tensors.CopyFlatData[float64](b)
-	if err != nil {
-		return 0, err
-	}
-	largest := 0.0
-	for i := range x {
-		switch d := math.Abs(x[i] - y[i]); {
-		case x[i] == y[i], math.IsNaN(x[i]) && math.IsNaN(y[i]):
-		case math.IsNaN(d):
-			return math.Inf(1), nil
-		case d > largest:
-			largest = d
-		}
-	}
-	return largest, nil
 }

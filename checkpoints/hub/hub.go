@@ -4,6 +4,7 @@
 //	model.go     Folder: the files of a model as a folder on this machine
 //	cache.go     the cache's layout, which Python's huggingface_hub shares
 //	download.go  one file: resumed, verified, under a lock
+//	remote.go    Headers: what a model's weights are, without downloading them
 //	request.go   requests: tokens, redirects, what errors mean, waiting
 //
 // A model that is in the cache is used without any request, so a machine without network works as

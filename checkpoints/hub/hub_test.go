@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -140,10 +141,15 @@ func (f *fakeHub) serveStorage(w http.ResponseWriter, r *http.Request) {
 		data = append([]byte{data[0] ^ 1}, data[1:]...)
 	}
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &begin); err == nil && !f.noRanges {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", begin, whole-1, whole))
-		w.Header().Set("Content-Length", strconv.Itoa(whole-begin))
+		end := whole
+		if _, last, _ := strings.Cut(r.Header.Get("Range"), "-"); last != "" {
+			n, _ := strconv.Atoi(last)
+			end = min(n+1, whole)
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", begin, end-1, whole))
+		w.Header().Set("Content-Length", strconv.Itoa(end-begin))
 		w.WriteHeader(http.StatusPartialContent)
-		data = data[begin:]
+		data = data[begin:end]
 	} else {
 		data = append(data[:len(data):len(data)], make([]byte, f.longer)...)
 		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
@@ -493,6 +499,56 @@ func TestNewErrors(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", "")
 	t.Setenv("HF_TOKEN", "with\nnew line")
 	if _, err := New(); err == nil || !strings.Contains(err.Error(), "HF_TOKEN") || strings.Contains(err.Error(), "new line") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// safetensors is a file with a header and zeros behind it.
+func safetensors(header string, size int) string {
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header + strings.Repeat("\x00", size)
+}
+
+// TestHeaders looks at weights without fetching them.
+func TestHeaders(t *testing.T) {
+	large := safetensors(`{"a":{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}`, 4000)
+	small := safetensors(`{"b":{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}}`, 6)
+	for name, files := range map[string]map[string]string{
+		"whole": {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": large},
+		"shards": {"config.json": "{}", "tokenizer.json": "{}", "model-1.safetensors": large, "model-2.safetensors": small,
+			"model.safetensors.index.json": `{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}`},
+	} {
+		f := newFakeHub(t, files)
+		c := f.client(t.TempDir(), nil)
+		tensors, err := c.Headers(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shape, ok := tensors.Shape("a"); !ok || shape.String() != "(Float32)[1000]" || len(tensors.Names()) != len(files)-3 && name == "shards" {
+			t.Errorf("%s: a is %s, tensors %q", name, shape, tensors.Names())
+		}
+		if _, err := tensors.Tensor("a"); err == nil {
+			t.Errorf("%s: a tensor was read without its file", name)
+		}
+		if n := f.count("GET /model"); n != f.count("GET /model-1.safetensors bytes=")+f.count("GET /model-2.safetensors bytes=")+f.count("GET /model.safetensors bytes=") {
+			t.Errorf("%s: requests %q", name, f.requests)
+		}
+		if complete(c.repo(id).snapshot(f.commit), true) {
+			t.Errorf("%s: the snapshot counts as complete", name)
+		}
+		folder(t, c) // the weights still come when they are needed
+		before := len(f.requests)
+		if tensors, err = c.Headers(context.Background(), id); err != nil {
+			t.Fatal(err)
+		}
+		if value, err := tensors.Tensor("a"); err != nil || value.Size() != 1000 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(f.requests) != before {
+			t.Errorf("%s: requests %q for a model in the cache", name, f.requests[before:])
+		}
+	}
+	f := newFakeHub(t, map[string]string{"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "not safetensors"})
+	if _, err := f.client(t.TempDir(), nil).Headers(context.Background(), id); err == nil || !strings.Contains(err.Error(), "org/model/model.safetensors: not a safetensors file") {
 		t.Errorf("got %v", err)
 	}
 }

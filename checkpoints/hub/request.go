@@ -15,6 +15,7 @@ import (
 const (
 	maxRedirects = 10
 	maxAttempts  = 5 // in a row without any progress
+	maxSilent    = 3 // of those, with nobody answering at all before anything came: there is no network
 	longestWait  = 10 * time.Minute
 	headerTime   = 60 * time.Second
 )
@@ -70,6 +71,7 @@ func (c *Client) get(ctx context.Context, address string, header http.Header) (*
 
 // retry calls attempt until it succeeds or fails for good. attempt tells whether it got anywhere.
 func (c *Client) retry(ctx context.Context, attempt func() (progress bool, err error)) error {
+	anything := false
 	for failures := 0; ; {
 		progress, err := attempt()
 		if err == nil {
@@ -81,7 +83,12 @@ func (c *Client) retry(ctx context.Context, attempt func() (progress bool, err e
 		if progress {
 			failures = 0
 		}
-		if failures++; !temporary(err) || failures >= maxAttempts {
+		anything = anything || progress
+		limit := maxAttempts
+		if silent := (*silentError)(nil); errors.As(err, &silent) && !anything {
+			limit = maxSilent
+		}
+		if failures++; !temporary(err) || failures >= limit {
 			return err
 		}
 		wait := time.Second << (failures - 1)
@@ -162,6 +169,11 @@ func (c *Client) send(ctx context.Context, method, address string, header http.H
 	return nil, permanent(fmt.Errorf("%s redirects in circles", at.Host))
 }
 
+// silentError says that no answer came.
+type silentError struct{ error }
+
+func (e *silentError) Unwrap() error { return e.error }
+
 // unreachable says what is wrong with the network.
 func (c *Client) unreachable(at *url.URL, err error) error {
 	var inner *url.Error
@@ -170,9 +182,11 @@ func (c *Client) unreachable(at *url.URL, err error) error {
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		return fmt.Errorf("cannot reach %s, and the cache %s does not have it: %w", at.Host, c.Cache, err)
+		err = fmt.Errorf("cannot reach %s, and the cache %s does not have it: %w", at.Host, c.Cache, err)
+	} else {
+		err = fmt.Errorf("%s: %w", at.Host, err)
 	}
-	return fmt.Errorf("%s: %w", at.Host, err)
+	return &silentError{err}
 }
 
 // refused says what an answer means and what to do.

@@ -62,7 +62,12 @@ func Write(w io.Writer, saved Saved) error {
 		p.openDict()
 	}
 	all := slices.Clone(saved.Tensors)
+	seen := make(map[string]bool, len(all))
 	for i, e := range all {
+		if e.Name == "" || seen[e.Name] {
+			return fmt.Errorf("tensor %q: without a name, or twice", e.Name)
+		}
+		seen[e.Name] = true
 		if writtenTypes[e.Shape.DType] == "" {
 			return fmt.Errorf("tensor %s: %s cannot be written to a file of torch.save", e.Name, e.Shape.DType)
 		}

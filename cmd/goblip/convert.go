@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -74,6 +75,7 @@ eva_vit_g.pth, an OPT or T5 folder, or a folder of the whole model. Nothing in a
 }
 
 func (c *convertCommand) run(cmd *cobra.Command, source, destination string) error {
+	debug.SetGCPercent(garbagePercent)
 	write, err := c.writer(destination)
 	if err != nil {
 		return err
@@ -102,6 +104,10 @@ func (c *convertCommand) run(cmd *cobra.Command, source, destination string) err
 	}
 	return c.prove(cmd, model, from, destination, options)
 }
+
+// garbagePercent is how much memory, in percent of what is used, may wait to be collected: tensors are
+// large, and there are few at a time.
+const garbagePercent = 20
 
 // shownBytes is the size from which on a conversion shows its progress.
 const shownBytes = 1 << 30

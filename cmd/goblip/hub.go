@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"goblip/checkpoints"
 	"goblip/checkpoints/hub"
 )
 
@@ -37,11 +38,8 @@ func resolveModels(cmd *cobra.Command) error {
 // modelFolder turns a model's name into a path: what is on disk stays, a model of the hub becomes its
 // folder in the cache. Without weights, its configuration will do.
 func modelFolder(cmd *cobra.Command, name string, weights bool) (string, error) {
-	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return name, nil // there, or something that the reader reports better
-	}
-	id, ok := hub.ParseID(name)
-	if !ok || filepath.Ext(name) == ".pth" || filepath.Ext(name) == ".safetensors" {
+	id, ok := hubModel(name)
+	if !ok {
 		return name, nil
 	}
 	client, err := hub.New()
@@ -50,9 +48,45 @@ func modelFolder(cmd *cobra.Command, name string, weights bool) (string, error) 
 	}
 	folder, err := fetchModel(cmd, client, id, weights)
 	if err != nil {
-		return "", fmt.Errorf("no folder of this name here, and as a model of the hub: %w", err)
+		return "", notHere(err)
 	}
 	return folder, nil
+}
+
+// hubModel tells a model of the hub from a path: nothing on disk has its name.
+func hubModel(name string) (hub.ID, bool) {
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return hub.ID{}, false // there, or something that the reader reports better
+	}
+	switch filepath.Ext(name) {
+	case ".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".json":
+		return hub.ID{}, false
+	}
+	return hub.ParseID(name)
+}
+
+func notHere(err error) error {
+	return fmt.Errorf("no folder of this name here, and as a model of the hub: %w", err)
+}
+
+// openModel opens a path, or a model of the hub as far as one can look at it without its weights.
+func openModel(cmd *cobra.Command, name string) (checkpoints.Tensors, error) {
+	id, ok := hubModel(name)
+	if !ok {
+		return checkpoints.OpenTensors(name)
+	}
+	client, err := hub.New()
+	if err != nil {
+		return nil, err
+	}
+	progress := &downloadProgress{quiet: isQuiet(cmd)}
+	client.Progress = progress.update
+	defer progress.done()
+	tensors, err := client.Headers(cmd.Context(), id)
+	if err != nil {
+		return nil, notHere(err)
+	}
+	return tensors, nil
 }
 
 // fetchModel shows the progress of downloads.

@@ -51,19 +51,21 @@ func newInspectCommand() *cobra.Command {
 		Short: "List what a checkpoint holds, without loading it",
 		Long: `List the tensors of a model folder, a .safetensors, .pth, .pt or .bin file or a model of the Hugging
 Face hub, with element types and shapes; and compare them with what the class that config.json names
-wants. Only headers are read, so the largest checkpoint takes moments. Nothing in a .pth is executed.`,
+wants. Only headers are read, so the largest checkpoint takes moments, one on the hub too: its weights
+are not downloaded. Nothing in a .pth is executed.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := modelFolder(cmd, args[0], true)
+			tensors, err := openModel(cmd, args[0])
 			if err != nil {
 				return err
 			}
+			defer tensors.Close()
 			if config != "" {
 				if config, err = modelFolder(cmd, config, false); err != nil {
 					return err
 				}
 			}
-			found, err := inspect(path, config)
+			found, err := inspect(tensors, config)
 			if err != nil {
 				return err
 			}
@@ -79,14 +81,9 @@ wants. Only headers are read, so the largest checkpoint takes moments. Nothing i
 	return command
 }
 
-// inspect reads headers.
-func inspect(path, config string) (*inspection, error) {
-	tensors, err := checkpoints.OpenTensors(path)
-	if err != nil {
-		return nil, err
-	}
-	defer tensors.Close()
-	found := &inspection{Path: path, DTypes: map[string]int64{}, Tensors: []inspectedTensor{}}
+// inspect looks at headers.
+func inspect(tensors checkpoints.Tensors, config string) (*inspection, error) {
+	found := &inspection{Path: tensors.Path(), DTypes: map[string]int64{}, Tensors: []inspectedTensor{}}
 	for _, name := range tensors.Names() {
 		shape, _ := tensors.Shape(name)
 		dtype := checkpoints.TypeName(shape.DType)
