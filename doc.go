@@ -12,6 +12,9 @@
 //	  text/         strings -> token ids
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run
+//	  pickle/ torch/   files of torch.save, read as data
+//	  layout/ convert/ what folders hold; checkpoints into one another
+//	  hub/             the Hugging Face hub and its cache
 //	infer/        a model folder on pictures: features, scores, captions, answers
 //	  forward/      a checkpoint on given tensors: the parity door
 //	train/        the loop, the optimizer, the schedules

@@ -8,6 +8,7 @@ import (
 	"goblip/checkpoints"
 	"goblip/infer"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -40,14 +41,14 @@ func (r *run) weights() (map[string]*tensors.Tensor, error) {
 	defer folder.Close()
 	all := map[string]*tensors.Tensor{}
 	for _, name := range folder.Names() {
-		file := folder.File(name)
-		read := file.Tensor
-		if info, _ := file.Info(name); info.Shape.DType.IsFloat() {
-			read = file.Float32Tensor
+		value, err := folder.Tensor(name)
+		if err == nil && value.DType().IsFloat() {
+			value, err = checkpoints.Cast(value, dtypes.Float32)
 		}
-		if all[name], err = read(name); err != nil {
+		if err != nil {
 			return nil, err
 		}
+		all[name] = value
 	}
 	return all, nil
 }
