@@ -16,21 +16,24 @@ import (
 // mayImport says which folders of ours a folder may import, beside internal,
 // which all may. The longest folder that fits decides.
 var mayImport = map[string]string{
-	".":               "", // the map of doc.go
-	"models":          "models",
-	"models/nn":       "",
-	"datasets":        "datasets",
-	"checkpoints":     "checkpoints", // tensors, not models
-	"infer":           "models datasets checkpoints infer",
-	"train":           "models datasets checkpoints train",
-	"train/objective": "models train/objective", // models, not the loop
-	"train/recipes":   "models datasets checkpoints train infer",
-	"train/runlog":    "",
-	"eval":            "eval", // strings and numbers: cmd brings them
-	"eval/report":     "eval train/runlog",
-	"internal":        "internal",
-	"internal/golden": "checkpoints", // reference data of parity tests
-	"cmd":             "models datasets checkpoints infer train eval cmd",
+	".":                   "", // the map of doc.go
+	"models":              "models",
+	"models/nn":           "",
+	"datasets":            "datasets",
+	"checkpoints":         "checkpoints",        // tensors, not models
+	"checkpoints/convert": "models checkpoints", // renames
+	"checkpoints/layout":  "models",             // what folders hold, by the models' configs
+	"infer":               "models datasets checkpoints infer",
+	"infer/forward":       "models datasets checkpoints infer train", // a case may be a run of training
+	"train":               "models datasets checkpoints train",
+	"train/objective":     "models train/objective", // models, not the loop
+	"train/recipes":       "models datasets checkpoints train infer",
+	"train/runlog":        "",
+	"eval":                "eval", // strings and numbers: cmd brings them
+	"eval/report":         "eval train/runlog",
+	"internal":            "internal",
+	"internal/golden":     "checkpoints", // reference data of parity tests
+	"cmd":                 "models datasets checkpoints infer train eval cmd",
 }
 
 // TestArchitecture reads the sources itself: a test that ran "go list" would be

@@ -4,7 +4,7 @@
 //
 //	models/       graphs and their configurations: no files, flags or goroutines
 //	  nn/           layers with PyTorch's names and layout
-//	  vit/ clip/ opt/   one tower each
+//	  vit/ clip/ opt/ t5/   one tower each
 //	  blip2/        the Q-Former, stage 1 and stage 2 put together
 //	  generate/     greedy, beam and nucleus search
 //	datasets/     records of pictures and texts, and where they come from
@@ -12,7 +12,11 @@
 //	  text/         strings -> token ids
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run
+//	  pickle/ torch/   files of torch.save, read as data
+//	  layout/ convert/ what folders hold; checkpoints into one another
+//	  hub/             the Hugging Face hub and its cache
 //	infer/        a model folder on pictures: features, scores, captions, answers
+//	  forward/      a checkpoint on given tensors: the parity door
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run

@@ -12,36 +12,66 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // Files of a model folder.
 const (
 	ConfigFile = "config.json"
 	ModelFile  = "model.safetensors"
-	IndexFile  = "model.safetensors.index.json"
+	IndexFile  = ModelFile + indexSuffix
+
+	// TorchFile is what folders of older libraries have instead.
+	TorchFile      = "pytorch_model.bin"
+	TorchIndexFile = TorchFile + indexSuffix
 
 	// PretrainingFile holds the tensors that training needs and Hugging Face's class does not have.
 	// Apart from the others they do not disturb it.
 	PretrainingFile = "pretraining.safetensors"
+
+	indexSuffix = ".index.json"
 )
+
+// SideFiles are what may lie beside configuration and weights in a model folder: the files of the
+// tokenizer, the processors and generation.
+var SideFiles = []string{
+	"generation_config.json", "preprocessor_config.json", "processor_config.json", "image_processor_config.json",
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+	"spiece.model", "tokenizer.model", "chat_template.json", "chat_template.jinja",
+}
 
 // maxJSONBytes bounds the JSON files that are read. The index of the largest models has some
 // hundred kilobytes.
 const maxJSONBytes = 64 << 20
 
 // Folder is an open model folder in Hugging Face's layout: config.json, and model.safetensors or
-// several files with an index; and pretraining.safetensors if there is one.
+// several files with an index, or else pytorch_model.bin likewise; and pretraining.safetensors if
+// there is one.
 type Folder struct {
 	dir   string
-	open  []*File
-	files map[string]*File // by tensor name
+	open  []Tensors
+	files map[string]Tensors // by tensor name
 }
 
 // OpenFolder opens a model folder and checks the headers of its files. Close releases it.
 func OpenFolder(dir string) (*Folder, error) {
-	f := &Folder{dir: dir, files: map[string]*File{}}
+	f := &Folder{dir: dir, files: map[string]Tensors{}}
 	if err := f.openFiles(); err != nil {
 		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// NewFolder makes a folder of files that are open already, wherever they are, beside the config.json
+// of dir. Close closes them.
+func NewFolder(dir string, files []Tensors) (*Folder, error) {
+	f := &Folder{dir: dir, open: files, files: map[string]Tensors{}}
+	for _, file := range files {
+		if err := f.index(file); err != nil {
+			return nil, err
+		}
 	}
 	return f, nil
 }
@@ -52,21 +82,14 @@ func (f *Folder) openFiles() error {
 		return err
 	}
 	if !stat.IsDir() {
-		return fmt.Errorf("%s: not a folder", f.dir)
+		return fmt.Errorf("%s: not a folder (goblip convert makes one of a file)", f.dir)
 	}
-	// The index goes first: a folder that was split anew may still have the old single file.
-	indexed, err := f.openIndex()
+	found, err := f.addWeights()
 	if err != nil {
 		return err
 	}
-	if !indexed {
-		err := f.add(ModelFile)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: neither %s nor %s in this folder", f.dir, ModelFile, IndexFile)
-		}
-		if err != nil {
-			return err
-		}
+	if !found {
+		return fmt.Errorf("%s: no %s, %s, %s or %s in this folder", f.dir, ModelFile, IndexFile, TorchFile, TorchIndexFile)
 	}
 	if err := f.add(PretrainingFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -74,16 +97,35 @@ func (f *Folder) openFiles() error {
 	return nil
 }
 
+// addWeights opens the weights, of the first kind that there is. An index goes before the single
+// file: a folder that was split anew may still have that.
+func (f *Folder) addWeights() (bool, error) {
+	for _, name := range []string{ModelFile, TorchFile} {
+		if found, err := f.openIndex(name + indexSuffix); found || err != nil {
+			return found, err
+		}
+		if err := f.add(name); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // add opens one file of the folder.
 func (f *Folder) add(name string) error {
-	file, err := Open(filepath.Join(f.dir, name))
+	file, err := openFile(filepath.Join(f.dir, name))
 	if err != nil {
 		return err
 	}
 	f.open = append(f.open, file)
+	return f.index(file)
+}
+
+// index notes which tensors a file has.
+func (f *Folder) index(file Tensors) error {
 	for _, tensor := range file.Names() {
 		if other := f.files[tensor]; other != nil {
-			return fmt.Errorf("%s: tensor %s is in %s too", file.path, tensor, filepath.Base(other.path))
+			return fmt.Errorf("%s: tensor %s is in %s too", file.Path(), tensor, filepath.Base(other.Path()))
 		}
 		f.files[tensor] = file
 	}
@@ -91,8 +133,8 @@ func (f *Folder) add(name string) error {
 }
 
 // openIndex opens the files that an index lists; false if there is no index.
-func (f *Folder) openIndex() (bool, error) {
-	path := filepath.Join(f.dir, IndexFile)
+func (f *Folder) openIndex(name string) (bool, error) {
+	path := filepath.Join(f.dir, name)
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
@@ -119,7 +161,7 @@ func (f *Folder) openIndex() (bool, error) {
 	}
 	for _, tensor := range slices.Sorted(maps.Keys(index.WeightMap)) {
 		file := f.files[tensor]
-		if file == nil || filepath.Base(file.path) != index.WeightMap[tensor] {
+		if file == nil || filepath.Base(file.Path()) != index.WeightMap[tensor] {
 			return false, fmt.Errorf("%s: tensor %s is not in %s", path, tensor, index.WeightMap[tensor])
 		}
 	}
@@ -138,11 +180,32 @@ func (f *Folder) Close() error {
 // Dir returns the path that the folder was opened with.
 func (f *Folder) Dir() string { return f.dir }
 
+// Path is Dir, for Tensors.
+func (f *Folder) Path() string { return f.dir }
+
 // Names returns the names of all tensors, sorted.
 func (f *Folder) Names() []string { return slices.Sorted(maps.Keys(f.files)) }
 
 // File returns the file that a tensor lies in, nil if there is no such tensor.
-func (f *Folder) File(tensor string) *File { return f.files[tensor] }
+func (f *Folder) File(tensor string) Tensors { return f.files[tensor] }
+
+// Shape returns dimensions and element type of a tensor without reading it.
+func (f *Folder) Shape(tensor string) (shapes.Shape, bool) {
+	file := f.files[tensor]
+	if file == nil {
+		return shapes.Shape{}, false
+	}
+	return file.Shape(tensor)
+}
+
+// Tensor reads a tensor, in the element type that it has on disk.
+func (f *Folder) Tensor(tensor string) (*tensors.Tensor, error) {
+	file := f.files[tensor]
+	if file == nil {
+		return nil, fmt.Errorf("%s: no tensor %s", f.dir, tensor)
+	}
+	return file.Tensor(tensor)
+}
 
 // Config reads config.json into a struct. Keys that the struct lacks are skipped, for such a file
 // holds many.
@@ -175,126 +238,4 @@ func readJSON(path string, into any) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
-}
-
-// Contents is what WriteFolder writes.
-type Contents struct {
-	// Config becomes config.json.
-	Config any
-
-	// Tensors are the weights, under the names that they get in the file.
-	Tensors []Named
-
-	// Pretraining, if not nil, tells which tensors go into PretrainingFile.
-	Pretraining func(name string) bool
-
-	// Files are further files, by name.
-	Files map[string][]byte
-
-	// Fill, if not nil, writes further files into the folder it is given, which is not under its
-	// final name yet: a tokenizer's Save, for instance.
-	Fill func(dir string) error
-}
-
-// WriteFolder writes a model folder. It appears under dir whole or not at all. A model folder that is
-// there already is replaced, once the new one is complete; anything else there is left alone and an error.
-func WriteFolder(dir string, contents Contents) error {
-	if err := mayReplace(dir); err != nil {
-		return err
-	}
-	dir = filepath.Clean(dir)
-	if err := removeTemporaries(filepath.Dir(dir), filepath.Base(dir)); err != nil {
-		return err
-	}
-	return writeFolderAtomic(dir, func(temporary string) error {
-		return final(dir, temporary, contents.write(temporary))
-	})
-}
-
-func (c *Contents) write(dir string) error {
-	config, err := marshal(c.Config)
-	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
-	}
-	var weights, pretraining []Named
-	for _, n := range c.Tensors {
-		if c.Pretraining != nil && c.Pretraining(n.Name) {
-			pretraining = append(pretraining, n)
-		} else {
-			weights = append(weights, n)
-		}
-	}
-	// Transformers refuses files without this entry. It says how tensors are laid out.
-	metadata := map[string]string{"format": "pt"}
-	if err := Write(filepath.Join(dir, ModelFile), weights, metadata); err != nil {
-		return err
-	}
-	if len(pretraining) > 0 {
-		if err := Write(filepath.Join(dir, PretrainingFile), pretraining, metadata); err != nil {
-			return err
-		}
-	}
-	if err := WriteFile(filepath.Join(dir, ConfigFile), config); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
-		if !filepath.IsLocal(name) {
-			return fmt.Errorf("%s: %q is not the name of a file in this folder", dir, name)
-		}
-		if err := WriteFile(filepath.Join(dir, name), c.Files[name]); err != nil {
-			return err
-		}
-	}
-	if c.Fill != nil {
-		return c.Fill(dir)
-	}
-	return nil
-}
-
-// final puts the folder's final name into an error that has its temporary one.
-func final(dir, temporary string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &renamedError{err, strings.ReplaceAll(err.Error(), temporary, dir)}
-}
-
-type renamedError struct {
-	error
-	text string
-}
-
-func (e *renamedError) Error() string { return e.text }
-func (e *renamedError) Unwrap() error { return e.error }
-
-// mayReplace refuses to replace what is not a model folder: a mistyped output path must not cost
-// anybody their files.
-func mayReplace(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	isModel := false
-	for _, entry := range entries {
-		if entry.IsDir() {
-			return fmt.Errorf("%s: exists and holds the folder %s: it is not replaced by a model folder", dir, entry.Name())
-		}
-		isModel = isModel || entry.Name() == ConfigFile
-	}
-	if !isModel {
-		return fmt.Errorf("%s: exists and has no %s: it is not replaced by a model folder", dir, ConfigFile)
-	}
-	return nil
-}
-
-func marshal(value any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	err := encoder.Encode(value)
-	return b.Bytes(), err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -26,7 +27,7 @@ type ShapeMismatch struct {
 	Got, Want shapes.Shape
 }
 
-// Error implements error: one line with the first few tensors of each kind.
+// Error implements error: one line with the first ten tensors of each kind.
 func (e *MismatchError) Error() string {
 	var parts []string
 	list := func(what string, names []string) {
@@ -44,13 +45,13 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s: does not fit the model: %s", e.Folder, strings.Join(parts, "; "))
 }
 
-// firstFew lists the first three names.
+// firstFew lists the first ten names, and says how many more there are.
 func firstFew(names []string) string {
-	const few = 3
+	const few = 10
 	if len(names) <= few {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:few], ", ") + ", ..."
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // LoadOptions say which tensors of a folder are loaded, under which names. The zero value loads
@@ -71,6 +72,10 @@ type LoadOptions struct {
 
 	// IgnoreMissing, if not nil, tells which wanted tensors the folder need not have.
 	IgnoreMissing func(name string) bool
+
+	// Backend, if not nil, gets each tensor as soon as it is read, on its first device, and the host
+	// keeps no copy: a checkpoint of any size takes the host's memory of one tensor.
+	Backend compute.Backend
 
 	// ConvertFloats accepts F16, BF16 and F64 tensors where the model wants float32.
 	ConvertFloats bool
@@ -102,6 +107,11 @@ func (f *Folder) LoadWith(store *model.Store, want map[string]shapes.Shape, opti
 		value, err := f.read(sources[name], want[name])
 		if err != nil {
 			return nil, err
+		}
+		if options.Backend != nil {
+			if err := value.ToDevice(options.Backend, 0); err != nil {
+				return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, name, err)
+			}
 		}
 		if err := setVariable(store, VariablePath(name), value); err != nil {
 			return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, name, err)
@@ -137,7 +147,7 @@ func (f *Folder) match(want map[string]shapes.Shape, options LoadOptions) (sourc
 			continue
 		}
 		sources[name] = source
-		got := f.files[source].infos[source].Shape
+		got, _ := f.files[source].Shape(source)
 		same := got.Equal(shape)
 		if !same && options.ConvertFloats {
 			same = got.EqualDimensions(shape) && got.DType.IsFloat() && shape.DType == dtypes.Float32
@@ -158,11 +168,14 @@ func (f *Folder) match(want map[string]shapes.Shape, options LoadOptions) (sourc
 }
 
 func (f *Folder) read(source string, want shapes.Shape) (*tensors.Tensor, error) {
-	file := f.files[source]
-	if want.DType == dtypes.Float32 {
-		return file.Float32Tensor(source)
+	value, err := f.files[source].Tensor(source)
+	if err != nil {
+		return nil, err
 	}
-	return file.Tensor(source)
+	if value, err = Cast(value, want.DType); err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.dir, source, err)
+	}
+	return value, nil
 }
 
 // setVariable gives a variable a value; the variable is made if the store does not have it.

@@ -5,6 +5,6 @@ package checkpoints
 import "os"
 
 // mapFile makes a file's bytes readable in memory.
-func mapFile(f *os.File, size int64) (data []byte, unmap func() error, err error) {
+func mapFile(f *os.File, size int64) (*mapping, error) {
 	return readWhole(f, size)
 }

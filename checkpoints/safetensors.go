@@ -13,8 +13,6 @@ import (
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/dtypes/bfloat16"
-	"github.com/gomlx/compute/dtypes/float16"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -29,8 +27,11 @@ const (
 var safetensorsTypes = map[string]dtypes.DType{
 	"F64": dtypes.Float64, "F32": dtypes.Float32, "F16": dtypes.Float16, "BF16": dtypes.BFloat16,
 	"I64": dtypes.Int64, "I32": dtypes.Int32, "I16": dtypes.Int16, "I8": dtypes.Int8,
-	"U8": dtypes.Uint8, "BOOL": dtypes.Bool,
+	"U64": dtypes.Uint64, "U32": dtypes.Uint32, "U16": dtypes.Uint16, "U8": dtypes.Uint8, "BOOL": dtypes.Bool,
 }
+
+// TypeName is how safetensors calls an element type: "F32", "BF16".
+func TypeName(dtype dtypes.DType) string { return writtenTypes[dtype] }
 
 // File is an open .safetensors file. It may be used by several goroutines at a time.
 //
@@ -39,8 +40,9 @@ var safetensorsTypes = map[string]dtypes.DType{
 // this package writes are replaced, never changed.
 type File struct {
 	path     string
+	start    int64  // of the tensors, in the file
 	data     []byte // the tensors, without the header
-	unmap    func() error
+	mapping  *mapping
 	infos    map[string]Info
 	metadata map[string]string
 }
@@ -66,9 +68,25 @@ func Open(path string) (*File, error) {
 	if !stat.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	size := stat.Size()
-	var first [8]byte
-	if _, err := io.ReadFull(f, first[:]); err != nil {
+	file, err := OpenHeader(path, f, stat.Size())
+	if err != nil {
+		return nil, err
+	}
+	if file.mapping, err = mapFile(f, stat.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	file.data = file.mapping.data[file.start:]
+	return file, nil
+}
+
+// OpenHeader is Open for a file of size bytes that lies somewhere else, of which the header alone is
+// read: names and shapes are known, tensors cannot be read. path is what errors call it.
+func OpenHeader(path string, from io.ReaderAt, size int64) (*File, error) {
+	var first [9]byte
+	if _, err := from.ReadAt(first[:min(size, 9)], 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if size < 8 {
 		return nil, fmt.Errorf("%s: not a safetensors file: %d bytes are too few", path, size)
 	}
 	headerSize := binary.LittleEndian.Uint64(first[:])
@@ -77,32 +95,28 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("%s: not a safetensors file: its header would be %d bytes long, more than %d MB", path, headerSize, maxHeaderBytes>>20)
 	case int64(headerSize) > size-8:
 		return nil, fmt.Errorf("%s: truncated: the header should have %d bytes, the file has %d", path, headerSize, size)
+	case first[8] != '{': // before anything as long as the header is read
+		return nil, fmt.Errorf("%s: not a safetensors file: header: not a JSON object", path)
 	}
 	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(f, header); err != nil {
+	if _, err := from.ReadAt(header, 8); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: reading the header: %w", path, err)
 	}
-	file := &File{path: path}
-	start := 8 + int64(headerSize)
-	if err := file.parseHeader(header, size-start); err != nil {
+	file := &File{path: path, start: 8 + int64(headerSize)}
+	if err := file.parseHeader(header, size-file.start); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	all, unmap, err := mapFile(f, size)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	file.data, file.unmap = all[start:], unmap
 	return file, nil
 }
 
 // Close releases the file. Tensors read from it stay valid.
 func (f *File) Close() error {
 	f.data = nil
-	if f.unmap == nil {
+	if f.mapping == nil {
 		return nil
 	}
-	unmap := f.unmap
-	f.unmap = nil
+	unmap := f.mapping.unmap
+	f.mapping = nil
 	return unmap()
 }
 
@@ -116,6 +130,12 @@ func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.infos)) }
 func (f *File) Info(name string) (Info, bool) {
 	info, ok := f.infos[name]
 	return info, ok
+}
+
+// Shape is the shape of Info.
+func (f *File) Shape(name string) (shapes.Shape, bool) {
+	info, ok := f.infos[name]
+	return info.Shape, ok
 }
 
 // Metadata returns the strings that the writer put beside the tensors, such as "format": "pt".
@@ -135,6 +155,7 @@ func (f *File) Tensor(name string) (*tensors.Tensor, error) {
 		}
 	}
 	t, err := tensors.FromRaw(nil, 0, info.Shape, data)
+	f.mapping.release(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: tensor %s: %w", f.path, name, err)
 	}
@@ -143,40 +164,25 @@ func (f *File) Tensor(name string) (*tensors.Tensor, error) {
 
 // Float32Tensor reads a tensor of floating-point numbers of any precision as float32.
 func (f *File) Float32Tensor(name string) (*tensors.Tensor, error) {
-	info, data, err := f.bytes(name)
+	value, err := f.Tensor(name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Shape.DType == dtypes.Float32 {
-		return f.Tensor(name)
+	if value, err = Cast(value, dtypes.Float32); err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.path, name, err)
 	}
-	var at func(i int) float32
-	switch info.Shape.DType {
-	case dtypes.Float16:
-		at = func(i int) float32 { return float16.FromBits(binary.LittleEndian.Uint16(data[2*i:])).Float32() }
-	case dtypes.BFloat16:
-		at = func(i int) float32 { return bfloat16.FromBits(binary.LittleEndian.Uint16(data[2*i:])).Float32() }
-	case dtypes.Float64:
-		at = func(i int) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))) }
-	default:
-		return nil, fmt.Errorf("%s: tensor %s: %s is no floating-point type", f.path, name, info.Shape.DType)
-	}
-	values := make([]float32, info.Shape.Size())
-	for i := range values {
-		values[i] = at(i)
-	}
-	return tensors.FromFlatDataAndDimensions(values, info.Shape.Dimensions...), nil
+	return value, nil
 }
 
 func (f *File) bytes(name string) (Info, []byte, error) {
-	info, ok := f.infos[name]
+	found, ok := f.infos[name]
 	if !ok {
-		return info, nil, fmt.Errorf("%s: no tensor %s", f.path, name)
+		return found, nil, fmt.Errorf("%s: no tensor %s", f.path, name)
 	}
-	if f.unmap == nil {
-		return info, nil, fmt.Errorf("%s: closed", f.path)
+	if f.mapping == nil {
+		return found, nil, fmt.Errorf("%s: closed, or its header alone is here", f.path)
 	}
-	return info, f.data[info.begin:info.end], nil
+	return found, f.data[found.begin:found.end], nil
 }
 
 // headerEntry is what a header says of one tensor.

@@ -7,12 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"goblip/checkpoints/torch"
 )
 
 // Named is a tensor with its name in a file.
@@ -25,7 +26,16 @@ type Named struct {
 // a full disk for instance, or a kill at any moment, path is what it was before.
 // The same tensors and metadata give the same bytes, whatever their order.
 func Write(path string, named []Named, metadata map[string]string) error {
-	header, ordered, err := layout(named, metadata)
+	all, err := deferred(named)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return WriteDeferred(path, all, metadata)
+}
+
+// WriteDeferred is Write for tensors that are read when their turn comes.
+func WriteDeferred(path string, all []Deferred, metadata map[string]string) error {
+	header, ordered, err := layout(all, metadata)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -33,8 +43,8 @@ func Write(path string, named []Named, metadata map[string]string) error {
 		if _, err := w.Write(header); err != nil {
 			return err
 		}
-		for _, n := range ordered {
-			if err := writeTensor(w, n); err != nil {
+		for _, d := range ordered {
+			if err := d.write(w); err != nil {
 				return err
 			}
 		}
@@ -42,13 +52,31 @@ func Write(path string, named []Named, metadata map[string]string) error {
 	})
 }
 
-func writeTensor(w io.Writer, n Named) (err error) {
-	if n.Tensor.Size() == 0 {
+// WriteTorch writes a file that torch.load opens with weights_only=True, whole or not at all:
+// {"model": all}, with files beside it, or with bare set the tensors alone.
+func WriteTorch(path string, all []Deferred, bare bool, files map[string][]byte) error {
+	saved := torch.Saved{Bare: bare, Files: files}
+	for _, d := range all {
+		saved.Tensors = append(saved.Tensors, torch.Entry{Name: d.Name, Shape: d.Shape, Write: d.write})
+	}
+	return writeAtomic(path, func(w io.Writer) error { return torch.Write(w, saved) })
+}
+
+// write reads the tensor and writes its bytes.
+func (d Deferred) write(w io.Writer) error {
+	value, err := d.Read()
+	if err != nil {
+		return err
+	}
+	if !value.Shape().Equal(d.Shape) {
+		return fmt.Errorf("tensor %s: has shape %s, announced was %s", d.Name, value.Shape(), d.Shape)
+	}
+	if value.Size() == 0 {
 		return nil
 	}
-	accessErr := n.Tensor.ConstBytes(func(data []byte) { _, err = w.Write(data) })
+	accessErr := value.ConstBytes(func(data []byte) { _, err = w.Write(data) })
 	if accessErr != nil {
-		return fmt.Errorf("tensor %s: %w", n.Name, accessErr)
+		return fmt.Errorf("tensor %s: %w", d.Name, accessErr)
 	}
 	return err
 }
@@ -65,24 +93,22 @@ var writtenTypes = func() map[dtypes.DType]string {
 // layout returns the header, its length in front, and the tensors in the order of the file:
 // wide elements first, so that each lies aligned without gaps (the format allows none), then
 // by name.
-func layout(named []Named, metadata map[string]string) (header []byte, ordered []Named, err error) {
-	for _, n := range named {
+func layout(all []Deferred, metadata map[string]string) (header []byte, ordered []Deferred, err error) {
+	for _, n := range all {
 		switch {
 		case n.Name == "" || n.Name == metadataKey || !utf8.ValidString(n.Name):
 			return nil, nil, fmt.Errorf("%q cannot be a tensor's name", n.Name)
-		case n.Tensor == nil:
-			return nil, nil, fmt.Errorf("tensor %s has no value", n.Name)
-		case writtenTypes[n.Tensor.DType()] == "":
-			return nil, nil, fmt.Errorf("tensor %s: %s cannot be written", n.Name, n.Tensor.DType())
+		case writtenTypes[n.Shape.DType] == "":
+			return nil, nil, fmt.Errorf("tensor %s: %s cannot be written", n.Name, n.Shape.DType)
 		}
 	}
-	ordered = slices.SortedFunc(slices.Values(named), func(a, b Named) int {
+	ordered = slices.SortedFunc(slices.Values(all), func(a, b Deferred) int {
 		return cmp.Or(
-			cmp.Compare(b.Tensor.DType().Size(), a.Tensor.DType().Size()),
+			cmp.Compare(b.Shape.DType.Size(), a.Shape.DType.Size()),
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
-	seen := make(map[string]bool, len(named))
+	seen := make(map[string]bool, len(all))
 	for _, n := range ordered {
 		if seen[n.Name] {
 			return nil, nil, fmt.Errorf("tensor %s is given twice", n.Name)
@@ -117,7 +143,7 @@ func layout(named []Named, metadata map[string]string) (header []byte, ordered [
 	}
 	at := int64(0)
 	for _, n := range ordered {
-		shape := n.Tensor.Shape()
+		shape := n.Shape
 		end := at + shape.ByteSize()
 		entry := struct {
 			DType   string   `json:"dtype"`
@@ -139,13 +165,4 @@ func layout(named []Named, metadata map[string]string) (header []byte, ordered [
 	}
 	binary.LittleEndian.PutUint64(header, uint64(len(header)-8))
 	return header, ordered, nil
-}
-
-// readWhole is mapFile for systems that cannot map files.
-func readWhole(f *os.File, size int64) (data []byte, unmap func() error, err error) {
-	data = make([]byte, size)
-	if _, err := f.ReadAt(data, 0); err != nil {
-		return nil, nil, err
-	}
-	return data, func() error { return nil }, nil
 }

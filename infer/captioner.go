@@ -2,6 +2,7 @@ package infer
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"goblip/checkpoints"
@@ -16,48 +17,91 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Captioner is a stage-2 model (Blip2ForConditionalGeneration): it writes text for pictures.
+// Captioner is a stage-2 model (Blip2ForConditionalGeneration), with an OPT or a T5, or an InstructBLIP:
+// it writes text for pictures.
 type Captioner struct {
 	Config *blip2.Config
-	Words  *text.BPE
+	Words  text.Tokenizer
 
-	backend   compute.Backend
-	store     *model.Store
-	generator *generate.BLIP2
+	backend      compute.Backend
+	store        *model.Store
+	generator    *generate.BLIP2
+	instructions *text.WordPiece // of an InstructBLIP's Q-Former
 }
 
 // OpenCaptioner loads a stage-2 folder, strictly.
 func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
-	folder, cfg, err := openBLIP2(dir, blip2.GenerationClass)
+	folder, cfg, err := openBLIP2(dir, blip2.GenerationClass, blip2.InstructClass)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	if err := validate(folder, &cfg.Text); err != nil {
-		return nil, err
+	if err := cfg.ValidateLLM(); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	c := &Captioner{Config: cfg, backend: backend, store: model.NewStore()}
-	if c.Words, err = OpenBPE(dir); err != nil {
+	var o checkpoints.LoadOptions
+	if cfg.T5 != nil {
+		if o, err = T5LoadOptions(folder, "language_model.", "", cfg.T5); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.openWords(dir); err != nil {
 		return nil, err
 	}
 	want, err := captionerTensors(backend, c.store, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := folder.LoadWith(c.store, want, checkpoints.LoadOptions{ConvertFloats: true}); err != nil {
+	o.ConvertFloats, o.IgnoreUnexpected = true, IsPositionIDs
+	if cfg.T5 == nil {
+		if o.IgnoreUnexpected, err = knownCopies(folder, optCopies); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := folder.LoadWith(c.store, want, o); err != nil {
 		return nil, err
 	}
 	c.generator, err = generate.NewBLIP2(backend, c.store, cfg)
 	return c, err
 }
 
+// openWords opens the language model's tokenizer, and the Q-Former's where it reads instructions.
+func (c *Captioner) openWords(dir string) (err error) {
+	if c.Config.T5 == nil {
+		c.Words, err = OpenBPE(dir)
+	} else {
+		c.Words, err = text.Open(dir)
+	}
+	if err == nil && c.Config.Instructed() {
+		c.instructions, err = OpenWordPiece(filepath.Join(dir, instructionTokenizer))
+	}
+	return err
+}
+
 // captionerTensors declares the model's variables in the store and lists its tensors.
 func captionerTensors(backend compute.Backend, store *model.Store, cfg *blip2.Config) (map[string]shapes.Shape, error) {
 	v := &cfg.Vision
 	return Declare(backend, store, func(scope *model.Scope, in []*Node) {
-		prompt := blip2.VisualPrompt(scope, cfg, ImageStates(scope, v, in[0]))
-		blip2.PromptedLogits(scope, cfg, prompt, in[1], in[1])
+		WholeModel(scope, cfg, ImageStates(scope, v, in[0]), in[1])
 	}, shapes.Make(dtypes.Uint8, 1, v.ImageSize, v.ImageSize, 3), shapes.Make(dtypes.Int32, 1, 2))
+}
+
+// WholeModel uses every tensor of a stage-2 model behind its image tower, for Declare: states
+// [batch, patches, image_hidden], ids int32 [batch, text].
+func WholeModel(scope *model.Scope, cfg *blip2.Config, states, ids *Node) {
+	var prompt *Node
+	if cfg.Instructed() {
+		prompt = blip2.InstructedPrompt(scope, cfg, states, ids, ids)
+	} else {
+		prompt = blip2.VisualPrompt(scope, cfg, states)
+	}
+	if cfg.T5 == nil {
+		blip2.PromptedLogits(scope, cfg, prompt, ids, ids)
+		return
+	}
+	read, visible := blip2.EncodePrompted(scope, cfg, prompt, ids, ids)
+	blip2.AnswerLogits(scope, cfg, read, visible, ids, nil)
 }
 
 // Finalize frees the compiled graphs and the weights.
@@ -85,34 +129,39 @@ type Text struct {
 	Score    float64   // the beam's score, or the sum of LogProbs
 }
 
-// Write answers requests in fixed batches. Prompts are padded on the left to few lengths; an answer
-// does not depend on the other requests: what sampling draws is a function of seed, picture and prompt.
-// It ends at the end-of-text token, "\n" in BLIP-2.
+// Write answers requests in fixed batches. Prompts are padded to few lengths, an OPT's on the left; an
+// answer does not depend on the other requests: what sampling draws is a function of seed, picture and
+// prompt. It ends at the end-of-text token, "\n" in BLIP-2 with an OPT.
 func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, progress func(done, total int)) ([]Text, error) {
-	o.EOSTokenID = c.Config.Text.EOSTokenID
+	var pad int
+	_, _, o.EOSTokenID, pad = c.Config.LLM()
 	rows := make([][]int32, len(requests))
 	for i, r := range requests {
 		rows[i] = c.Words.Encode(r.Prompt)
 	}
 	length := textLength(rows)
-	if longest := c.Config.Text.MaxPositionEmbeddings - c.Config.NumQueryTokens - o.MaxNewTokens; length > longest {
+	if longest := c.Config.Text.MaxPositionEmbeddings - c.Config.NumQueryTokens - o.MaxNewTokens; c.Config.T5 == nil && length > longest {
 		return nil, fmt.Errorf("the longest prompt has %d tokens; with %d soft tokens and %d new ones at most %d fit", length, c.Config.NumQueryTokens, o.MaxNewTokens, longest)
 	}
-	placeholder := int32(c.Config.Text.PadTokenID)
+	instructions, err := c.instruct(requests)
+	if err != nil {
+		return nil, err
+	}
+	placeholder := int32(pad)
 	if c.Config.ImageTokenIndex != nil {
 		placeholder = int32(*c.Config.ImageTokenIndex)
 	}
 	var out []Text
-	err := batches(len(requests), func(picked []int, n int) error {
+	err = batches(len(requests), func(picked []int, n int) error {
 		images, prompts, streams := make([]int, len(picked)), make([][]int32, len(picked)), make([]uint64, len(picked))
 		for i, k := range picked {
 			images[i], prompts[i], streams[i] = requests[k].Image, rows[k], f.stream(requests[k].Image, requests[k].Prompt)
 		}
-		visual, err := c.generator.VisualPrompt(f.Batch(images))
+		visual, err := c.generator.VisualPrompt(f.Batch(images), instructions(picked)...)
 		if err != nil {
 			return err
 		}
-		flat, seen := text.Pad(prompts, length, int32(c.Config.Text.PadTokenID), true)
+		flat, seen := text.Pad(prompts, length, int32(pad), c.Config.T5 == nil)
 		sequences, err := c.generator.Generate(visual, split(flat, length), split(seen, length), placeholder, o, streams)
 		if err != nil {
 			return err

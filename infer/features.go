@@ -22,9 +22,6 @@ type Features struct {
 	pixels        []uint64  // a hash of each picture
 }
 
-// encodeBatch is how many pictures run through the encoder at a time.
-const encodeBatch = 64
-
 // MaxFeatureBytes bounds the states kept in memory; larger sets are encoded at each step.
 const MaxFeatureBytes = 6 << 30
 
@@ -55,29 +52,17 @@ func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pic
 		h.Write(p.Picture(i)) // never fails
 		f.pixels = append(f.pixels, h.Sum64())
 	}
-	rows := make([]int, encodeBatch)
-	for at := 0; at < p.Len(); at += encodeBatch {
-		n := min(encodeBatch, p.Len()-at)
-		for i := range rows {
-			rows[i] = at + min(i, n-1) // a short last batch is filled up: one graph for all
-		}
-		out, err := exec.Call1(p.Batch(rows))
-		if err != nil {
-			return nil, err
-		}
-		if err := tensors.ConstFlatData(out, func(flat []float32) {
-			f.states = append(f.states, flat[:n*f.tokens*f.width]...)
-		}); err != nil {
-			return nil, err
-		}
-		if err := out.FinalizeAll(); err != nil {
-			return nil, err
+	err = batches(p.Len(), func(rows []int, n int) error {
+		done := len(f.states) / (f.tokens * f.width)
+		if err := appendRows(&f.states, n*f.tokens*f.width)(exec.Call1(p.Batch(rows))); err != nil {
+			return err
 		}
 		if progress != nil {
-			progress(at+n, p.Len())
+			progress(done+n, p.Len())
 		}
-	}
-	return f, nil
+		return nil
+	})
+	return f, err
 }
 
 // Batch gathers states: -> float32 [len(rows), patches, hidden].

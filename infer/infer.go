@@ -6,8 +6,14 @@
 //	pictures.go   pictures in memory
 //	preprocess.go how a model wants its pictures prepared
 //	features.go   the frozen image encoder's states
-//	retriever.go  a stage-1 model: embeddings, similarity, match
+//	retriever.go  BLIP-2's stage 1, or a BLIP: embeddings, similarity, match
 //	captioner.go  a stage-2 model: captions and answers
+//	blip.go       a BLIP's tensors, and its graphs for retrieval
+//	blip_writer.go  a BLIP that captions or answers; what all writers have in common
+//	t5.go         where a T5's tensors lie in a folder
+//	instruct.go   prompts of T5 and InstructBLIP, instructions for the Q-Former
+//	bert.go       a BERT's tensors
+//	copies.go     second copies of tied weights
 //	clip.go       a dual encoder: similarity
 package infer
 
@@ -24,11 +30,13 @@ func wide[F float32 | float64](v [3]F) [3]float64 {
 }
 
 // QuestionPrompt is how BLIP-2 asks an OPT (paper, section 4.1): "Question: ...? Answer:".
-func QuestionPrompt(question string) string {
+func QuestionPrompt(question string) string { return questionPrompt(question, "Answer:") }
+
+func questionPrompt(question, answer string) string {
 	if n := len(question); n > 0 && question[n-1] != '?' {
 		question += "?"
 	}
-	return "Question: " + question + " Answer:"
+	return "Question: " + question + " " + answer
 }
 
 // ImageToken stands for a soft token in prompts as text, as in transformers.

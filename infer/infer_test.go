@@ -15,6 +15,7 @@ import (
 	"goblip/datasets"
 	"goblip/datasets/text"
 	"goblip/internal/golden"
+	"goblip/models/blip"
 	"goblip/models/blip2"
 	"goblip/models/generate"
 
@@ -40,11 +41,26 @@ func tinyConfig(class string) *blip2.Config {
 	return &cfg
 }
 
+// tinyBLIP is a BLIP of that size.
+func tinyBLIP(class string, words text.Tokenizer) *blip.Config {
+	cfg := blip.Default()
+	cfg.Architectures, cfg.ImageTextHiddenSize = []string{class}, 8
+	v, t := &cfg.Vision, &cfg.Text
+	v.HiddenSize, v.IntermediateSize, v.NumHiddenLayers, v.NumAttentionHeads, v.ImageSize, v.PatchSize = 16, 24, 1, 2, 8, 4
+	t.HiddenSize, t.IntermediateSize, t.NumHiddenLayers, t.NumAttentionHeads, t.MaxPositionEmbeddings = 16, 24, 2, 2, 48
+	dec, _ := words.ID(text.DecToken)
+	sep, _ := words.ID(text.SepToken)
+	t.VocabSize, t.BOSTokenID, t.SEPTokenID, t.EncoderHiddenSize = words.VocabSize(), int(dec), int(sep), 16
+	return &cfg
+}
+
 // folder is a model folder before it is written.
 type folder struct {
-	cfg     *blip2.Config
-	words   text.Tokenizer
-	tensors map[string]*tensors.Tensor
+	cfg          *blip2.Config
+	words        text.Tokenizer
+	instructions text.Tokenizer // of an InstructBLIP
+	config       any            // instead of cfg
+	tensors      map[string]*tensors.Tensor
 }
 
 // tinyFolder has random weights, large enough that everything matters.
@@ -52,16 +68,30 @@ func tinyFolder(t *testing.T, class string) *folder {
 	t.Helper()
 	f := &folder{cfg: tinyConfig(class), tensors: map[string]*tensors.Tensor{}}
 	var want map[string]shapes.Shape
-	if class == blip2.RetrievalClass {
+	switch class {
+	case blip.CaptionClass, blip.RetrievalClass, blip.VQAClass:
+		words, err := text.TrainWordPiece(slices.Values(sentences), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words.AddSpecial(text.DecToken, "[ENC]")
+		cfg := tinyBLIP(class, words)
+		f.words, f.config = words, cfg
+		build, inputs := BLIPGraph(cfg)
+		if want, err = Declare(golden.Go(t), model.NewStore(), build, inputs...); err != nil {
+			t.Fatal(err)
+		}
+	case blip2.RetrievalClass:
 		words, err := text.TrainWordPiece(slices.Values(sentences), 60)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.words, f.cfg.QFormer.VocabSize = words, words.VocabSize()
-		if want, err = retrieverTensors(golden.Go(t), model.NewStore(), f.cfg); err != nil {
+		r := &Retriever{backend: golden.Go(t), store: model.NewStore(), vision: &f.cfg.Vision}
+		if want, err = r.declare(stage1{f.cfg}); err != nil {
 			t.Fatal(err)
 		}
-	} else {
+	default:
 		words, err := text.TrainBPE(slices.Values(sentences), 300)
 		if err != nil {
 			t.Fatal(err)
@@ -73,11 +103,16 @@ func tinyFolder(t *testing.T, class string) *folder {
 			t.Fatal(err)
 		}
 	}
+	f.fill(want)
+	return f
+}
+
+// fill gives every tensor random weights.
+func (f *folder) fill(want map[string]shapes.Shape) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		f.tensors[name] = random(rng, want[name].Dimensions...)
 	}
-	return f
 }
 
 func random(rng *rand.Rand, dims ...int) *tensors.Tensor {
@@ -99,10 +134,23 @@ func (f *folder) write(t *testing.T) string {
 	for _, name := range slices.Sorted(maps.Keys(f.tensors)) {
 		named = append(named, checkpoints.Named{Name: name, Tensor: f.tensors[name]})
 	}
-	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: f.cfg, Tensors: named, Pretraining: IsPretraining, Fill: f.words.Save}); err != nil {
+	var config any = f.cfg
+	if f.config != nil {
+		config = f.config
+	}
+	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: IsPretraining, Fill: f.save}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func (f *folder) save(dir string) error {
+	if f.instructions != nil {
+		if err := f.instructions.Save(filepath.Join(dir, instructionTokenizer)); err != nil {
+			return err
+		}
+	}
+	return f.words.Save(dir)
 }
 
 // noise makes n random pictures for the tiny models.
@@ -123,11 +171,22 @@ func (p *Pictures) only(i int) *Pictures {
 
 // TestCaptionsAlone: texts of many pictures with prompts of many lengths are those of each on its own.
 func TestCaptionsAlone(t *testing.T) {
-	c, err := OpenCaptioner(golden.Go(t), tinyFolder(t, blip2.GenerationClass).write(t))
-	if err != nil {
-		t.Fatal(err)
+	for name, folder := range map[string]*folder{
+		"opt": tinyFolder(t, blip2.GenerationClass), "t5": tinyT5Folder(t, false), "instructed": tinyT5Folder(t, true),
+		"blip captions": tinyFolder(t, blip.CaptionClass), "blip answers": tinyFolder(t, blip.VQAClass),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := OpenWriter(golden.Go(t), folder.write(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Finalize()
+			captionsAlone(t, c)
+		})
 	}
-	defer c.Finalize()
+}
+
+func captionsAlone(t *testing.T, c Writer) {
 	const n = 5
 	pictures := noise(n)
 	together, err := c.States(pictures, nil)
@@ -163,7 +222,7 @@ func TestCaptionsAlone(t *testing.T) {
 			if alone[0].Text != all[i].Text || math.Abs(alone[0].Score-all[i].Score) > 1e-4 {
 				t.Errorf("%s, request %d: alone %q (%g), in a batch %q (%g)", name, i, alone[0].Text, alone[0].Score, all[i].Text, all[i].Score)
 			}
-			distinct[all[i].Text] = true
+			distinct[fmt.Sprintf("%s %.3f", all[i].Text, all[i].Score)] = true
 		}
 		if len(distinct) < 3 {
 			t.Errorf("%s: only %d different texts: this proves little", name, len(distinct))
@@ -173,7 +232,13 @@ func TestCaptionsAlone(t *testing.T) {
 
 // TestScoresAlone: embeddings and match scores in a batch are those of each picture and text alone.
 func TestScoresAlone(t *testing.T) {
-	r, err := OpenRetriever(golden.Go(t), tinyFolder(t, blip2.RetrievalClass).write(t))
+	for _, class := range []string{blip2.RetrievalClass, blip.RetrievalClass} {
+		t.Run(class, func(t *testing.T) { scoresAlone(t, class) })
+	}
+}
+
+func scoresAlone(t *testing.T, class string) {
+	r, err := OpenRetriever(golden.Go(t), tinyFolder(t, class).write(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,11 +275,7 @@ func TestScoresAlone(t *testing.T) {
 			pairs = append(pairs, Pair{i, j})
 		}
 	}
-	logits, err := r.Match(states, texts, pairs, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	probabilities, err := r.MatchProbabilities(states, texts, pairs)
+	logits, probabilities, err := r.MatchScores(states, texts, pairs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,15 +289,11 @@ func TestScoresAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		near("similarity", cosine[0], cosines[pair.Image][pair.Text:pair.Text+1])
-		logit, err := r.Match(state, texts[pair.Text:pair.Text+1], []Pair{{}}, nil)
+		logit, probability, err := r.MatchScores(state, texts[pair.Text:pair.Text+1], []Pair{{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		near("match", logit, logits[k:k+1])
-		probability, err := r.MatchProbabilities(state, texts[pair.Text:pair.Text+1], []Pair{{}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		near("match probability", probability, probabilities[k:k+1])
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/datasets/text"
+	"goblip/models/blip"
 	"goblip/models/blip2"
 	"goblip/models/clip"
 	"goblip/models/nn"
@@ -53,14 +54,20 @@ func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err er
 		cfg = c.Vision
 		cfg.NumHiddenLayers--
 		return cfg, true, validate(folder, &cfg)
-	case "blip-2":
+	case "blip-2", "instructblip":
 		var c blip2.Config
 		if err := folder.Config(&c); err != nil {
 			return cfg, false, err
 		}
 		return c.Vision, false, validate(folder, &c.Vision)
+	case "blip":
+		var c blip.Config
+		if err := folder.Config(&c); err != nil {
+			return cfg, false, err
+		}
+		return c.Vision, false, validate(folder, &c.Vision)
 	}
-	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that BLIP-2 knows (clip, blip-2)", folder.Dir(), kind.ModelType)
+	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
 }
 
 func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {
@@ -86,7 +93,7 @@ func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints
 		From: "vision_model.", To: "vision_model.", ConvertFloats: true,
 		IgnoreUnexpected: func(name string) bool {
 			return dropLast && strings.HasPrefix(name, last) || strings.HasPrefix(name, "vision_model.post_layernorm.") ||
-				name == "vision_model.embeddings.position_ids"
+				IsPositionIDs(name)
 		},
 	})
 	return cfg, err
@@ -190,6 +197,9 @@ func stage1Only(name string) bool {
 // the temperature. They lie in a file of their own beside the model's.
 func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }
 
+// IsPositionIDs names the counters 0, 1, 2, ... that older transformers saved beside the weights.
+func IsPositionIDs(name string) bool { return strings.HasSuffix(name, "embeddings.position_ids") }
+
 // Trainable says what BLIP-2 trains: all but the frozen towers, which are the image encoder without
 // its final norm, and the whole language model.
 func Trainable(name string) bool {
@@ -199,8 +209,8 @@ func Trainable(name string) bool {
 	return !strings.HasPrefix(name, "language_model.")
 }
 
-// openBLIP2 opens a BLIP-2 folder of a class with its config. The caller closes the folder.
-func openBLIP2(dir, class string) (*checkpoints.Folder, *blip2.Config, error) {
+// openBLIP2 opens a BLIP-2 folder of one of the classes with its config. The caller closes the folder.
+func openBLIP2(dir string, classes ...string) (*checkpoints.Folder, *blip2.Config, error) {
 	folder, err := checkpoints.OpenFolder(dir)
 	if err != nil {
 		return nil, nil, err
@@ -208,7 +218,7 @@ func openBLIP2(dir, class string) (*checkpoints.Folder, *blip2.Config, error) {
 	var cfg blip2.Config
 	err = folder.Config(&cfg)
 	if err == nil {
-		err = requireClass(folder, cfg.Architectures, class)
+		err = requireClass(folder, cfg.Architectures, classes...)
 	}
 	if err == nil {
 		err = validate(folder, &cfg)

@@ -26,9 +26,9 @@ type evaluation struct {
 	json                          bool
 }
 
-func (e *evaluation) flags(cmd *cobra.Command, stage int) {
+func (e *evaluation) flags(cmd *cobra.Command, kind string) {
 	flags := cmd.Flags()
-	flags.StringVar(&e.checkpoint, "checkpoint", "", fmt.Sprintf("stage-%d model folder", stage))
+	flags.StringVar(&e.checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 "+kind)
 	flags.StringVar(&e.data, "data", "", "JSONL file, or folder of pictures with .txt beside them")
 	flags.BoolVar(&e.json, "json", false, "print the metrics as JSON, and no progress")
 	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line")
@@ -51,7 +51,7 @@ func newEvalRetrievalCommand() *cobra.Command {
 	var top int
 	command := &cobra.Command{
 		Use:   "retrieval --checkpoint DIR --data PATH",
-		Short: "Recall at 1, 5 and 10 of a stage-1 model, picture to text and text to picture",
+		Short: "Recall at 1, 5 and 10 of a BLIP or a stage-1 model, picture to text and text to picture",
 		Long: `Searches every caption of a data set by picture, and every picture by caption: by the contrastive score (ITC),
 and with the best --top of each search judged again by image-text matching (ITM logit + ITC cosine, as the paper does).
 Equal scores count against the right answer. Intervals are 95 %, by bootstrap over pictures.`,
@@ -63,7 +63,7 @@ Equal scores count against the right answer. Intervals are 95 %, by bootstrap ov
 			return e.retrieval(cmd, top)
 		},
 	}
-	e.flags(command, 1)
+	e.flags(command, "for retrieval (stage 1)")
 	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
 	return command
 }
@@ -177,7 +177,7 @@ func newEvalCaptionCommand() *cobra.Command {
 	var o generate.Options
 	command := &cobra.Command{
 		Use:   "caption --checkpoint DIR --data PATH",
-		Short: "BLEU-4, CIDEr, attributes and answers of a stage-2 model",
+		Short: "BLEU-4, CIDEr, attributes and answers of a model that writes",
 		Long: `Captions every picture of a data set and scores the captions against its own: BLEU-4 and CIDEr on coco-caption's
 scales (0 to 1, 0 to 10). Where records hold the truth of a drawn scene, it also counts the attributes that captions
 state rightly; where they hold questions, it asks them. With --train-data, answers are compared with those of a guesser
@@ -185,7 +185,7 @@ that never sees a picture and gives the most frequent training answer. Intervals
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, o) },
 	}
-	e.flags(command, 2)
+	e.flags(command, "that writes")
 	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"")
 	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
 	generationFlags(command, &o)
@@ -233,11 +233,14 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o gen
 	if err != nil {
 		return err
 	}
-	model, err := infer.OpenCaptioner(backend, e.checkpoint)
+	model, err := infer.OpenWriter(backend, e.checkpoint)
 	if err != nil {
 		return err
 	}
 	defer model.Finalize()
+	if !model.Captions() {
+		return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
+	}
 	states, err := e.states(set, model.States)
 	if err != nil {
 		return err

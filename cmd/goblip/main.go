@@ -30,10 +30,15 @@ func commands() []*cobra.Command {
 		newAskCommand(),
 		newMatchCommand(),
 		newEmbedCommand(),
+		newForwardCommand(),
+		newConvertCommand(),
+		newInspectCommand(),
+		newDownloadCommand(),
 		newBenchCommand(),
 		newDataCommand(),
 		newEvalCommand(),
 		newScoreCommand(),
+		newTokenizeCommand(),
 	}
 }
 

@@ -126,7 +126,7 @@ type written struct {
 
 // writeAll captions every picture of a set and answers its questions. blind learnt from training
 // answers; nil leaves the baseline out.
-func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) (*written, error) {
+func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) (*written, error) {
 	w := &written{}
 	var requests []infer.Request
 	for i := range set.Records {
@@ -163,8 +163,11 @@ func writeAll(c *infer.Captioner, f *infer.Features, set *datasets.Set, prompt s
 	}
 	requests = nil
 	for i, r := range set.Records {
+		if !c.Answers() {
+			break
+		}
 		for _, q := range r.Questions {
-			requests = append(requests, infer.Request{Image: i, Prompt: infer.QuestionPrompt(q.Question)})
+			requests = append(requests, infer.Request{Image: i, Prompt: c.QuestionPrompt(q.Question)})
 			w.questions = append(w.questions, eval.Answered{Question: q.Question, Kind: q.Kind, Answers: q.Answers})
 		}
 	}

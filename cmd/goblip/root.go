@@ -54,6 +54,9 @@ func prepare(cmd *cobra.Command, started *bool) {
 	case runE != nil:
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			*started = true
+			if err := resolveModels(cmd); err != nil {
+				return err
+			}
 			return runE(cmd, args)
 		}
 	case cmd.HasSubCommands() && cmd.Run == nil:

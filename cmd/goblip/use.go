@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -68,8 +69,8 @@ func generationFlags(cmd *cobra.Command, o *generate.Options) {
 	flags.IntVar(&o.NoRepeatNgramSize, "no-repeat-ngram-size", 0, "forbid repeating this many words in a row; 0: allow")
 }
 
-// writeTexts captions or answers and prints one line a picture.
-func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts []string, o generate.Options, asJSON bool) error {
+// writeTexts captions or answers and prints one line a picture and prompt; prompts depend on the model.
+func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts func(infer.Writer) ([]string, error), o generate.Options, asJSON bool) error {
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -81,9 +82,13 @@ func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts [
 	if err != nil {
 		return err
 	}
-	model, err := infer.OpenCaptioner(backend, checkpoint)
+	model, err := infer.OpenWriter(backend, checkpoint)
 	if err != nil {
 		return err
+	}
+	asked, err := prompts(model)
+	if err != nil {
+		return fmt.Errorf("%s: %w", checkpoint, err)
 	}
 	pictures, err := loadFor(checkpoint, set, true)
 	if err != nil {
@@ -95,7 +100,7 @@ func writeTexts(cmd *cobra.Command, checkpoint string, paths []string, prompts [
 	}
 	var requests []infer.Request
 	for i := range set.Records {
-		for _, p := range prompts {
+		for _, p := range asked {
 			requests = append(requests, infer.Request{Image: i, Prompt: p})
 		}
 	}
@@ -129,11 +134,19 @@ func newCaptionCommand() *cobra.Command {
 		Short: "Describe pictures",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return writeTexts(cmd, checkpoint, args, []string{prompt}, o, asJSON)
+			return writeTexts(cmd, checkpoint, args, func(model infer.Writer) ([]string, error) {
+				if !model.Captions() {
+					return nil, errors.New("this model answers questions and does not caption: use ask")
+				}
+				if !cmd.Flags().Changed("prompt") {
+					prompt = model.CaptionPrompt()
+				}
+				return []string{prompt}, nil
+			}, o, asJSON)
 		},
 	}
-	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
-	command.Flags().StringVar(&prompt, "prompt", "", "text to continue, such as \"a photo of\"")
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 that writes")
+	command.Flags().StringVar(&prompt, "prompt", "", "text to continue, such as \"a photo of\"; published BLIPs were tuned behind \"a picture of\"; an InstructBLIP is told \"A short image caption.\" where this is not given")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a picture, with token log-probabilities")
 	generationFlags(command, &o)
 	requireFlags(command, "checkpoint")
@@ -143,24 +156,38 @@ func newCaptionCommand() *cobra.Command {
 func newAskCommand() *cobra.Command {
 	var checkpoint string
 	var questions []string
-	var raw, asJSON bool
+	var raw, asJSON, seePadding bool
+	var token string
 	var o generate.Options
 	command := &cobra.Command{
 		Use:   "ask --checkpoint DIR --question TEXT PICTURE...",
 		Short: "Ask questions about pictures",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prompts := slices.Clone(questions)
-			for i := range prompts {
-				if !raw {
-					prompts[i] = infer.QuestionPrompt(prompts[i])
+			return writeTexts(cmd, checkpoint, args, func(model infer.Writer) ([]string, error) {
+				if !model.Answers() {
+					return nil, errors.New("this model captions and does not answer: use caption, with --prompt")
 				}
-			}
-			return writeTexts(cmd, checkpoint, args, prompts, o, asJSON)
+				if b, ok := model.(*infer.BLIPWriter); ok {
+					b.SeePadding = seePadding
+					if err := b.UseQuestionToken(token); err != nil {
+						return nil, usageError{fmt.Errorf("--question-token: %w", err)}
+					}
+				}
+				prompts := slices.Clone(questions)
+				for i := range prompts {
+					if !raw {
+						prompts[i] = model.QuestionPrompt(prompts[i])
+					}
+				}
+				return prompts, nil
+			}, o, asJSON)
 		},
 	}
-	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-2 model folder")
-	command.Flags().StringArrayVarP(&questions, "question", "q", nil, "may be repeated; asked as \"Question: ...? Answer:\"")
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 that writes")
+	command.Flags().StringArrayVarP(&questions, "question", "q", nil, "may be repeated; asked of a BLIP as it is, of an OPT as \"Question: ...? Answer:\", of a T5 \"Question: ...? Short answer:\"")
+	command.Flags().StringVar(&token, "question-token", infer.TokenEnc, "what a BLIP reads in front of a question: enc, the [ENC] it was trained with, or cls, the [CLS] that transformers leaves there")
+	command.Flags().BoolVar(&seePadding, "see-padding", false, "let a BLIP's answers attend to the padding of their question, as transformers does: they then depend on the longest question beside them")
 	command.Flags().BoolVar(&raw, "raw", false, "give the question to the language model as it is")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object an answer, with token log-probabilities")
 	generationFlags(command, &o)
@@ -169,7 +196,7 @@ func newAskCommand() *cobra.Command {
 }
 
 func newMatchCommand() *cobra.Command {
-	var checkpoint string
+	var checkpoint, token string
 	var texts []string
 	var asJSON bool
 	command := &cobra.Command{
@@ -180,6 +207,11 @@ func newMatchCommand() *cobra.Command {
 			model, states, set, err := openRetriever(cmd, checkpoint, args)
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("itm-token") {
+				if err := model.UseMatchToken(token); err != nil {
+					return usageError{fmt.Errorf("--itm-token: %w", err)}
+				}
 			}
 			images, err := model.ImageFeatures(states)
 			if err != nil {
@@ -199,26 +231,27 @@ func newMatchCommand() *cobra.Command {
 					pairs = append(pairs, infer.Pair{Image: i, Text: t})
 				}
 			}
-			logits, err := model.MatchProbabilities(states, texts, pairs)
+			logits, probabilities, err := model.MatchScores(states, texts, pairs)
 			if err != nil {
 				return err
 			}
 			for k, p := range pairs {
 				path, itc := set.Records[p.Image].Image, cosines[p.Image][p.Text]
 				if asJSON {
-					if err := writeJSON(cmd.OutOrStdout(), map[string]any{"image": path, "text": texts[p.Text], "itm": logits[k], "itc": itc}); err != nil {
+					if err := writeJSON(cmd.OutOrStdout(), map[string]any{"image": path, "text": texts[p.Text], "itm": probabilities[k], "itm_logit": logits[k], "itc": itc}); err != nil {
 						return err
 					}
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\titm %.4f\titc %.4f\t%s\n", path, logits[k], itc, texts[p.Text])
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\titm %.4f\titc %.4f\t%s\n", path, probabilities[k], itc, texts[p.Text])
 			}
 			return nil
 		},
 	}
-	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-1 model folder")
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 for retrieval (stage 1)")
 	command.Flags().StringArrayVarP(&texts, "text", "t", nil, "may be repeated")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a pair")
+	command.Flags().StringVar(&token, "itm-token", infer.TokenEnc, "what a BLIP reads in front of a text that it matches: enc, the [ENC] it was trained with, or cls, the [CLS] that transformers leaves there; a BLIP-2 always reads [CLS]")
 	requireFlags(command, "checkpoint", "text")
 	return command
 }
@@ -230,7 +263,7 @@ func newEmbedCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "embed --checkpoint DIR [--text TEXT] PICTURE...",
 		Short: "Print normalized embeddings of pictures and texts",
-		Long: `Print normalized embeddings. A picture has one vector for each query; its similarity with a text is
+		Long: `Print normalized embeddings. A picture has one vector, or of a BLIP-2 one for each query; its similarity with a text is
 the largest of their dot products with the text's vector.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && len(texts) == 0 {
@@ -249,14 +282,14 @@ the largest of their dot products with the text's vector.`,
 			if err != nil {
 				return err
 			}
-			d := model.Config.ImageTextHiddenSize
+			d := model.Dim
 			if len(args) > 0 {
 				flat, err := model.ImageFeatures(states)
 				if err != nil {
 					return err
 				}
 				for i, r := range set.Records {
-					size := d * model.Config.NumQueryTokens
+					size := d * model.Vectors
 					if err := print("image", r.Image, slices.Collect(slices.Chunk(flat[i*size:(i+1)*size], d))); err != nil {
 						return err
 					}
@@ -274,7 +307,7 @@ the largest of their dot products with the text's vector.`,
 			return nil
 		},
 	}
-	command.Flags().StringVar(&checkpoint, "checkpoint", "", "stage-1 model folder")
+	command.Flags().StringVar(&checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 for retrieval (stage 1)")
 	command.Flags().StringArrayVarP(&texts, "text", "t", nil, "may be repeated")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a picture or text")
 	requireFlags(command, "checkpoint")

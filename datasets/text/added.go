@@ -1,10 +1,7 @@
 package text
 
 import (
-	"cmp"
-	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,72 +19,106 @@ type addedToken struct {
 
 // addedIndex finds added tokens in a text: at each place the longest one wins.
 type addedIndex struct {
-	byFirst map[byte][]addedPattern // longest first
+	patterns *trie // its ids are places in tokens; nil as long as there are none
+	tokens   []addedToken
+	starts   [256]bool // bytes that patterns start with
+	only     int       // the one byte that all start with, -1 if there are several
 }
 
-type addedPattern struct {
-	text  string
-	token addedToken
-}
+func (x *addedIndex) empty() bool { return x.patterns == nil }
 
-func (x *addedIndex) insert(pattern string, token addedToken) {
+// insert makes a pattern stand for a token.
+func (x *addedIndex) insert(pattern string, token addedToken) error {
 	if pattern == "" {
-		return
+		return nil
 	}
-	if x.byFirst == nil {
-		x.byFirst = map[byte][]addedPattern{}
+	if x.empty() {
+		x.patterns, x.only = newTrie(), int(pattern[0])
 	}
-	list := slices.DeleteFunc(x.byFirst[pattern[0]], func(p addedPattern) bool { return p.text == pattern })
-	list = append(list, addedPattern{pattern, token})
-	slices.SortStableFunc(list, func(a, b addedPattern) int { return cmp.Compare(len(b.text), len(a.text)) })
-	x.byFirst[pattern[0]] = list
+	if int(pattern[0]) != x.only {
+		x.only = -1
+	}
+	x.starts[pattern[0]] = true
+	x.tokens = append(x.tokens, token)
+	return x.patterns.add(pattern, int32(len(x.tokens)-1))
 }
 
-// split calls text for each stretch of s between added tokens and token for each of those, in order.
-func (x *addedIndex) split(s string, text func(string), token func(id int32)) {
-	if len(x.byFirst) == 0 {
-		if s != "" {
-			text(s)
-		}
+// remove forgets a pattern, if it stands for the token of this id.
+func (x *addedIndex) remove(pattern string, id int32) {
+	if x.empty() {
 		return
 	}
+	if node := x.patterns.walk(pattern); node > 0 {
+		if i := x.patterns.ids[node]; i >= 0 && x.tokens[i].ID == id {
+			x.patterns.ids[node] = -1
+		}
+	}
+}
+
+// next returns the first place from i on where a pattern may start, -1 if there is none.
+func (x *addedIndex) next(s string, i int) int {
+	if x.only >= 0 {
+		if n := strings.IndexByte(s[i:], byte(x.only)); n >= 0 {
+			return i + n
+		}
+		return -1
+	}
+	for ; i < len(s); i++ {
+		if x.starts[s[i]] {
+			return i
+		}
+	}
+	return -1
+}
+
+// at returns the longest token at place i, and its length in s.
+func (x *addedIndex) at(s string, i int) (token *addedToken, length int) {
+	node := int32(0)
+	for end := i; end < len(s); {
+		if node = x.patterns.step(node, s[end]); node < 0 {
+			break
+		}
+		end++
+		if found := x.patterns.ids[node]; found >= 0 {
+			token, length = &x.tokens[found], end-i
+		}
+	}
+	return token, length
+}
+
+// split calls text for each stretch of s between added tokens, with its place, and token for each
+// of those, in order.
+func (x *addedIndex) split(s string, text func(s string, at int), token func(id int32)) {
 	done := 0 // s[:done] has been handed out
-	for i := 0; i < len(s); {
-		found, ok := x.at(s, i)
-		if !ok {
+	for i := 0; !x.empty(); {
+		if i = x.next(s, i); i < 0 {
+			break
+		}
+		found, length := x.at(s, i)
+		if found == nil {
 			i++
 			continue
 		}
-		start, end := i, i+len(found.text)
+		start, end := i, i+length
 		i = end
-		if found.token.SingleWord && (endsInWord(s[:start]) || startsWithWord(s[end:])) {
+		if found.SingleWord && (endsInWord(s[:start]) || startsWithWord(s[end:])) {
 			continue
 		}
-		if found.token.LStrip {
-			start = max(done, len(strings.TrimRightFunc(s[:start], unicode.IsSpace)))
+		if found.LStrip {
+			start = max(done, len(strings.TrimRightFunc(s[:start], isSpace)))
 		}
-		if found.token.RStrip {
-			end = len(s) - len(strings.TrimLeftFunc(s[end:], unicode.IsSpace))
-			i = end
+		if found.RStrip {
+			end = len(s) - len(strings.TrimLeftFunc(s[end:], isSpace))
 		}
 		if start > done {
-			text(s[done:start])
+			text(s[done:start], done)
 		}
-		token(found.token.ID)
+		token(found.ID)
 		done = end
 	}
 	if done < len(s) {
-		text(s[done:])
+		text(s[done:], done)
 	}
-}
-
-func (x *addedIndex) at(s string, i int) (addedPattern, bool) {
-	for _, p := range x.byFirst[s[i]] {
-		if strings.HasPrefix(s[i:], p.text) {
-			return p, true
-		}
-	}
-	return addedPattern{}, false
 }
 
 func endsInWord(s string) bool {
@@ -100,6 +131,4 @@ func startsWithWord(s string) bool {
 	return size > 0 && isWordRune(r)
 }
 
-func isWordRune(r rune) bool {
-	return r == '_' || unicode.In(r, unicode.L, unicode.N, unicode.M)
-}
+func isWordRune(r rune) bool { return classOf(r)&wordBit != 0 }

@@ -3,7 +3,6 @@ package text
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -22,7 +21,10 @@ func kindOf(data json.RawMessage) string {
 }
 
 // parsePostProcessor reads the special tokens around a text.
-func (v *vocabulary) parsePostProcessor(data json.RawMessage) error {
+func (v *vocabulary) parsePostProcessor(data json.RawMessage, left *parts) error {
+	if err := left.take(); err != nil {
+		return err
+	}
 	switch kind := kindOf(data); kind {
 	case "", "ByteLevel": // ByteLevel moves offsets only
 		return nil
@@ -34,10 +36,7 @@ func (v *vocabulary) parsePostProcessor(data json.RawMessage) error {
 			return err
 		}
 		for _, p := range sequence.Processors {
-			if kindOf(p) == "Sequence" {
-				return errors.New("a Sequence inside a Sequence is not supported")
-			}
-			if err := v.parsePostProcessor(p); err != nil {
+			if err := v.parsePostProcessor(p, left); err != nil {
 				return err
 			}
 		}

@@ -18,6 +18,7 @@ type goldenCase struct {
 	TruncPadMask       []int32 `json:"trunc_pad_mask"`
 	Decoded            string  `json:"decoded"`
 	DecodedSkipSpecial string  `json:"decoded_skip_special"`
+	DecodedNoClean     *string `json:"decoded_skip_special_noclean"` // without clean-up
 }
 
 func (c *goldenCase) check(t *testing.T, tok Tokenizer) {
@@ -39,6 +40,14 @@ func (c *goldenCase) check(t *testing.T, tok Tokenizer) {
 	}
 	if got := tok.Decode(c.IDs, true); got != c.DecodedSkipSpecial {
 		t.Errorf("Decode(%v, true)\n got %q\nwant %q", c.IDs, got, c.DecodedSkipSpecial)
+	}
+	if settings := tok.Settings(); c.DecodedNoClean != nil {
+		cleanUp := settings.CleanUp
+		settings.CleanUp = false
+		if got := tok.Decode(c.IDs, true); got != *c.DecodedNoClean {
+			t.Errorf("Decode(%v, true) without clean-up\n got %q\nwant %q", c.IDs, got, *c.DecodedNoClean)
+		}
+		settings.CleanUp = cleanUp
 	}
 }
 
@@ -64,7 +73,7 @@ func open(t testing.TB, dir string) Tokenizer {
 
 // TestGolden compares with ids made by scripts/golden_tokenizers.py, before and after Save.
 func TestGolden(t *testing.T) {
-	for _, kind := range []string{"bert", "opt"} {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
 		t.Run(kind, func(t *testing.T) {
 			var golden struct{ Cases []goldenCase }
 			readJSON(t, filepath.Join("testdata", kind+".json"), &golden)
@@ -103,9 +112,6 @@ func TestFixtures(t *testing.T) {
 	}
 	readJSON(t, filepath.Join(root, "case.json"), &set)
 	for _, s := range set.Sets {
-		if s.Tokenizer != "bert" && s.Tokenizer != "opt_bpe" {
-			continue
-		}
 		t.Run(s.Tokenizer, func(t *testing.T) {
 			tok := open(t, filepath.Join(root, s.Directory))
 			if got := tok.VocabSize(); got != s.Vocab {
@@ -121,6 +127,9 @@ func TestFixtures(t *testing.T) {
 			for _, c := range cases {
 				c.check(t, tok)
 				c.check(t, saved)
+				if pad, ok := PadID(tok); !ok || pad != s.Pad || tok.Settings().PadLeft != (s.PadSide == "left") {
+					t.Fatalf("padding is %d, left %v; want %d, %s", pad, tok.Settings().PadLeft, s.Pad, s.PadSide)
+				}
 				ids, mask := Pad([][]int32{EncodeMax(tok, c.Text, s.MaxLength)}, s.MaxLength, s.Pad, s.PadSide == "left")
 				if !slices.Equal(ids, c.TruncPadIDs) || !slices.Equal(mask, c.TruncPadMask) {
 					t.Errorf("%q cut and padded\n got %v\nwant %v", c.Text, ids, c.TruncPadIDs)

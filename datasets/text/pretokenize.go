@@ -1,7 +1,7 @@
 package text
 
 import (
-	"unicode"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -40,36 +40,9 @@ func contraction(s string) int {
 	return 0
 }
 
-// gptClass is the class of a rune in GPT-2's pattern.
-type gptClass int
-
-const (
-	classSpace gptClass = iota
-	classLetter
-	classNumber
-	classOther
-)
-
-func classOf(r rune) gptClass {
-	switch {
-	case r < utf8.RuneSelf:
-		switch {
-		case r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z':
-			return classLetter
-		case r == ' ' || r >= '\t' && r <= '\r':
-			return classSpace
-		case r >= '0' && r <= '9':
-			return classNumber
-		}
-		return classOther
-	case unicode.IsSpace(r):
-		return classSpace
-	case unicode.IsLetter(r):
-		return classLetter
-	case unicode.IsNumber(r):
-		return classNumber
-	}
-	return classOther
+// wordClass is the class of a rune in GPT-2's pattern.
+func wordClass(r rune) runeClass {
+	return classOf(r) & (spaceBit | letterBit | numberBit)
 }
 
 // gptRun returns the length of the run of one class at the start of s, with at most one
@@ -77,18 +50,18 @@ func classOf(r rune) gptClass {
 func gptRun(s string) int {
 	start := 0
 	if s[0] == ' ' && len(s) > 1 {
-		if r, _ := utf8.DecodeRuneInString(s[1:]); classOf(r) != classSpace {
+		if r, _ := utf8.DecodeRuneInString(s[1:]); wordClass(r) != spaceBit {
 			start = 1
 		}
 	}
 	r, size := utf8.DecodeRuneInString(s[start:])
-	class := classOf(r)
+	class := wordClass(r)
 	end, last := start+size, start
 	for end < len(s) {
 		r, size := utf8.DecodeRuneInString(s[end:])
-		if classOf(r) != class {
+		if wordClass(r) != class {
 			// White space before a word leaves its last rune to that word.
-			if class == classSpace && last > 0 {
+			if class == spaceBit && last > 0 {
 				return last
 			}
 			return end
@@ -97,6 +70,55 @@ func gptRun(s string) int {
 		end += size
 	}
 	return end
+}
+
+// clipSpecials are words of their own in the pattern of newer CLIP tokenizers.
+var clipSpecials = [...]string{"<|startoftext|>", "<|endoftext|>"}
+
+// clipWords calls word for each piece that CLIP's pattern finds:
+//
+//	<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
+//
+// Without specials, the first two are not in it. White space is in no piece. CLIP splits each
+// piece again by GPT-2's pattern, which only does something to the first two.
+func clipWords(s string, specials bool, word func(string)) {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if specials && r == '<' {
+			if special := clipSpecial(s[i:]); special != "" {
+				gptWords(special, word)
+				i += len(special)
+				continue
+			}
+		}
+		end := i + contraction(s[i:])
+		if end == i {
+			class := wordClass(r)
+			end += size
+			for class != numberBit && end < len(s) {
+				r, size := utf8.DecodeRuneInString(s[end:])
+				if wordClass(r) != class {
+					break
+				}
+				end += size
+			}
+			if class == spaceBit {
+				i = end
+				continue
+			}
+		}
+		word(s[i:end])
+		i = end
+	}
+}
+
+func clipSpecial(s string) string {
+	for _, special := range clipSpecials {
+		if strings.HasPrefix(s, special) {
+			return special
+		}
+	}
+	return ""
 }
 
 // byteRunes is GPT-2's alphabet: one printable rune for each byte. Printable bytes stand for
@@ -114,25 +136,37 @@ var byteRunes = func() (table [256]rune) {
 	return table
 }()
 
-// runeBytes is the reverse of byteRunes.
-var runeBytes = func() map[rune]byte {
-	table := make(map[rune]byte, 256)
+// shiftedBytes are the bytes that stand for the runes from 256 on.
+var shiftedBytes = func() (table []byte) {
 	for b, r := range byteRunes {
-		table[r] = byte(b)
+		if r >= 256 {
+			table = append(table, byte(b))
+		}
 	}
 	return table
 }()
 
-// unspell returns the bytes that a token in GPT-2's alphabet stands for. A token with runes outside the alphabet (an added token
-// with a space in it, say) stands for itself.
-func unspell(token string) string {
-	bytes := make([]byte, 0, len(token))
+// appendUnspelt appends the bytes that a token in GPT-2's alphabet stands for. A token with runes
+// outside the alphabet (an added token with a space in it, say) stands for itself.
+func appendUnspelt(dst []byte, token string) []byte {
+	first := len(dst)
 	for _, r := range token {
-		b, ok := runeBytes[r]
+		b, ok := byteOfRune(r)
 		if !ok {
-			return token
+			return append(dst[:first], token...)
 		}
-		bytes = append(bytes, b)
+		dst = append(dst, b)
 	}
-	return string(bytes)
+	return dst
+}
+
+// byteOfRune is the reverse of byteRunes.
+func byteOfRune(r rune) (byte, bool) {
+	if r < 256 && byteRunes[r&0xFF] == r {
+		return byte(r), true
+	}
+	if int(r)-256 < len(shiftedBytes) && r >= 256 {
+		return shiftedBytes[r-256], true
+	}
+	return 0, false
 }

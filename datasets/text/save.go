@@ -13,29 +13,19 @@ import (
 // Save implements Tokenizer: tokenizer.json, tokenizer_config.json and vocab.txt.
 func (t *WordPiece) Save(dir string) error {
 	lines := strings.Join(t.tokens, "\n") + "\n"
-	config := map[string]any{
-		"tokenizer_class":        "BertTokenizer",
-		"do_lower_case":          t.normalizer.Lowercase,
-		"strip_accents":          t.normalizer.StripAccents,
-		"tokenize_chinese_chars": t.normalizer.HandleChineseChars,
-		"model_max_length":       maxLength,
-	}
-	t.setNames(config, map[string]string{
+	config := t.config("BertTokenizer", map[string]string{
 		"pad_token": PadToken, "unk_token": UnkToken, "cls_token": ClsToken,
 		"sep_token": SepToken, "mask_token": MaskToken, "bos_token": DecToken,
 	})
-	unk := t.Token(t.unk)
+	config["do_lower_case"] = t.normalizer.Lowercase
+	config["strip_accents"] = t.normalizer.StripAccents
+	config["tokenize_chinese_chars"] = t.normalizer.HandleChineseChars
 	file := t.tokenizerJSON()
-	file["normalizer"] = map[string]any{
-		"type": "BertNormalizer", "clean_text": t.normalizer.CleanText,
-		"handle_chinese_chars": t.normalizer.HandleChineseChars,
-		"strip_accents":        t.normalizer.StripAccents, "lowercase": t.normalizer.Lowercase,
-	}
+	file["normalizer"] = t.normalizer
 	file["pre_tokenizer"] = map[string]any{"type": "BertPreTokenizer"}
 	file["post_processor"] = t.template()
-	file["decoder"] = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": t.cleanup}
 	file["model"] = map[string]any{
-		"type": "WordPiece", "unk_token": unk, "continuing_subword_prefix": continuation,
+		"type": "WordPiece", "unk_token": t.Token(t.unk), "continuing_subword_prefix": continuation,
 		"max_input_chars_per_word": t.maxRunes, "vocab": t.modelVocab(),
 	}
 	return saveFiles(dir, map[string]any{tokenizerFile: file, configFile: config, vocabTxtFile: lines})
@@ -50,58 +40,116 @@ func (t *BPE) Save(dir string) error {
 		merges.WriteString(m.left + " " + m.right + "\n")
 		pairs[i] = [2]string{m.left, m.right}
 	}
-	config := map[string]any{
-		// Only the generic class leaves tokenizer.json's "</s> in front" alone.
-		"tokenizer_class":  "PreTrainedTokenizerFast",
-		"add_prefix_space": t.addPrefixSpace,
-		"model_max_length": maxLength,
-		"padding_side":     "left", // as generation with a decoder needs it
-	}
-	t.setNames(config, map[string]string{
-		"bos_token": OPTEosToken, "eos_token": OPTEosToken, "unk_token": OPTEosToken, "pad_token": OPTPadToken,
-	})
-	level := map[string]any{"type": "ByteLevel", "add_prefix_space": t.addPrefixSpace, "trim_offsets": true, "use_regex": true}
 	file := t.tokenizerJSON()
-	file["normalizer"] = nil
-	file["pre_tokenizer"] = level
-	file["post_processor"] = map[string]any{"type": "Sequence", "processors": []any{
-		map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-		t.template(),
-	}}
-	file["decoder"] = map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
+	var config map[string]any
+	if t.isCLIP() {
+		config = t.config(clipClass, map[string]string{
+			"bos_token": CLIPBosToken, "eos_token": CLIPEosToken, "unk_token": CLIPEosToken, "pad_token": CLIPEosToken,
+		})
+		file["post_processor"] = map[string]any{
+			"type": "RobertaProcessing", "trim_offsets": false, "add_prefix_space": false,
+			"cls": []any{t.Token(t.prefix[0]), t.prefix[0]}, "sep": []any{t.Token(t.suffix[0]), t.suffix[0]},
+		}
+	} else {
+		// Only the generic class leaves tokenizer.json's "</s> in front" alone.
+		config = t.config("PreTrainedTokenizerFast", map[string]string{
+			"bos_token": OPTEosToken, "eos_token": OPTEosToken, "unk_token": OPTEosToken, "pad_token": OPTPadToken,
+		})
+		config["add_prefix_space"] = t.byteLevel.addPrefixSpace
+		file["post_processor"] = map[string]any{"type": "Sequence", "processors": []any{
+			map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+			t.template(),
+		}}
+	}
+	if t.settings.CleanUp {
+		config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"] = true
+	}
+	file["normalizer"] = t.normalizer
+	file["pre_tokenizer"] = t.byteLevel
 	var unk any
 	if t.unk >= 0 {
 		unk = t.Token(t.unk)
 	}
 	file["model"] = map[string]any{
-		"type": "BPE", "dropout": nil, "unk_token": unk, "continuing_subword_prefix": nil,
-		"end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+		"type": "BPE", "dropout": nil, "unk_token": unk, "continuing_subword_prefix": "",
+		"end_of_word_suffix": t.endOfWord, "fuse_unk": t.fuseUnk, "byte_fallback": false, "ignore_merges": false,
 		"vocab": t.modelVocab(), "merges": pairs,
 	}
 	all := orderedVocab(t.tokens)
 	return saveFiles(dir, map[string]any{tokenizerFile: file, configFile: config, vocabJSONFile: all, mergesFile: merges.String()})
 }
 
+// isCLIP tells whether transformers' class for CLIP does the same, and can write it in its way.
+func (t *BPE) isCLIP() bool {
+	return t.endOfWord == wordSuffix && t.byteLevel.pattern != "" && len(t.prefix) == 1 && len(t.suffix) == 1
+}
+
+// Save implements Tokenizer: tokenizer.json, tokenizer_config.json, and spiece.model
+// unless that cannot say what the tokenizer does.
+func (t *Unigram) Save(dir string) error {
+	config := t.config("T5Tokenizer", map[string]string{"eos_token": OPTEosToken, "unk_token": OPTUnkToken, "pad_token": OPTPadToken})
+	vocab := make([][2]any, t.modelSize)
+	for id := range vocab {
+		vocab[id] = [2]any{t.tokens[id], t.scores[id]}
+	}
+	file := t.tokenizerJSON()
+	file["normalizer"] = t.normalizer
+	file["pre_tokenizer"] = t.words
+	file["post_processor"] = t.template()
+	file["model"] = map[string]any{"type": "Unigram", "unk_id": t.unk, "vocab": vocab, "byte_fallback": t.byteFallback}
+	files := map[string]any{tokenizerFile: file, configFile: config}
+	if model, extraIDs, ok := t.spiece(); ok {
+		config["extra_ids"] = extraIDs
+		files[spieceFile] = string(model)
+	}
+	return saveFiles(dir, files)
+}
+
 // maxLength is the number of positions of BERT; OPT has more, but captions are far shorter.
 const maxLength = 512
 
-// tokenizerJSON returns the parts of a tokenizer.json that are the same for both kinds.
-func (v *vocabulary) tokenizerJSON() map[string]any {
-	added := slices.Collect(maps.Values(v.added))
-	slices.SortFunc(added, func(a, b addedToken) int { return int(a.ID) - int(b.ID) })
-	return map[string]any{"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added}
-}
-
-func (v *vocabulary) modelVocab() orderedVocab { return v.tokens[:v.modelSize] }
-
-// setNames puts those special tokens into a tokenizer_config.json that the vocabulary has.
-func (v *vocabulary) setNames(config map[string]any, names map[string]string) {
+// config returns a tokenizer_config.json: the settings, and the names of special tokens, which are
+// those given unless the settings have others.
+func (v *vocabulary) config(class string, names map[string]string) map[string]any {
+	config := map[string]any{"tokenizer_class": class, "model_max_length": maxLength}
+	if v.settings.MaxLength > 0 {
+		config["model_max_length"] = v.settings.MaxLength
+	}
+	if v.settings.PadLeft {
+		config["padding_side"] = "left"
+	}
+	if v.settings.TruncateLeft {
+		config["truncation_side"] = "left"
+	}
+	if v.settings.CleanUp {
+		config["clean_up_tokenization_spaces"] = true
+	}
 	for key, token := range names {
 		if _, ok := v.ids[token]; ok {
 			config[key] = token
 		}
 	}
+	for key, token := range v.settings.Named {
+		config[key] = token
+	}
+	decoder := map[int32]any{}
+	for id, a := range v.added {
+		decoder[id] = map[string]any{
+			"content": a.Content, "single_word": a.SingleWord, "lstrip": a.LStrip, "rstrip": a.RStrip,
+			"normalized": a.Normalized, "special": a.Special,
+		}
+	}
+	config["added_tokens_decoder"] = decoder // for those who open the older files
+	return config
 }
+
+// tokenizerJSON returns the parts of a tokenizer.json that are the same for all kinds.
+func (v *vocabulary) tokenizerJSON() map[string]any {
+	added := slices.SortedFunc(maps.Values(v.added), func(a, b addedToken) int { return int(a.ID) - int(b.ID) })
+	return map[string]any{"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "decoder": v.decoder}
+}
+
+func (v *vocabulary) modelVocab() orderedVocab { return v.tokens[:v.modelSize] }
 
 // template is the post-processor that puts the special tokens around a text.
 func (v *vocabulary) template() map[string]any {

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -77,7 +79,7 @@ func TestOpenWithoutTokenizerJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tok := range []Tokenizer{wordPiece, bpe} {
+	for _, tok := range []Tokenizer{wordPiece, bpe, open(t, "testdata/clip"), open(t, "testdata/t5")} {
 		dir := t.TempDir()
 		if err := tok.Save(dir); err != nil {
 			t.Fatal(err)
@@ -89,7 +91,7 @@ func TestOpenWithoutTokenizerJSON(t *testing.T) {
 		if got.VocabSize() != tok.VocabSize() {
 			t.Errorf("%T: %d ids, want %d", tok, got.VocabSize(), tok.VocabSize())
 		}
-		for _, s := range append(captions, "[DEC] </s> caf\u00e9") {
+		for _, s := range append(captions, "[DEC] </s> caf\u00e9 <image> <extra_id_3> <|startoftext|>") {
 			if a, b := got.Encode(s), tok.Encode(s); !slices.Equal(a, b) {
 				t.Errorf("%T %q: %v, want %v", tok, s, a, b)
 			}
@@ -104,6 +106,27 @@ func write(t *testing.T, dir, name, content string) {
 	}
 }
 
+// TestSharedID: an added token may have the id of a word, as the library has it: both are encoded so, and
+// decoding shows the added one.
+func TestSharedID(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, tokenizerFile, `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":1,"no":2}},"pre_tokenizer":{"type":"BertPreTokenizer"},
+		"added_tokens":[{"id":2,"content":"[DEC]","special":true},{"id":3,"content":"[ENC]","special":true}]}`)
+	words, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := words.EncodePlain("no [DEC] a [ENC]"); !slices.Equal(got, []int32{2, 2, 1, 3}) {
+		t.Errorf("got ids %v", got)
+	}
+	if got := words.Decode([]int32{2, 1}, false); got != "[DEC] a" {
+		t.Errorf("decoded %q", got)
+	}
+	if got := words.Decode([]int32{2, 1}, true); got != "a" {
+		t.Errorf("decoded without special tokens %q", got)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	wordPiece := func(vocab, rest string) string {
 		return fmt.Sprintf(`{"model":{"type":"WordPiece","vocab":%s},"pre_tokenizer":{"type":"BertPreTokenizer"}%s}`, vocab, rest)
@@ -114,18 +137,38 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct{ name, file, content, want string }{
 		{"no JSON", tokenizerFile, "{", tokenizerFile},
 		{"no model", tokenizerFile, "{}", "model.type is missing"},
-		{"another model", tokenizerFile, `{"model":{"type":"Unigram","vocab":[]}}`, `"Unigram" is not supported`},
+		{"another model", tokenizerFile, `{"model":{"type":"WordLevel","vocab":{}}}`, `"WordLevel" is not supported`},
 		{"no vocabulary", tokenizerFile, wordPiece(`{}`, ""), "model.vocab: empty"},
 		{"no unknown token", tokenizerFile, wordPiece(`{"a":0}`, ""), `"[UNK]" is not in the vocabulary`},
 		{"id too large", tokenizerFile, wordPiece(`{"[UNK]":99999999999}`, ""), "out of range"},
 		{"negative id", tokenizerFile, wordPiece(`{"[UNK]":-1}`, ""), "out of range"},
 		{"one id twice", tokenizerFile, wordPiece(`{"[UNK]":0,"b":1,"a":1}`, ""), `id 1 belongs to both "a" and "b"`},
 		{"hole", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"added_tokens":[{"id":7,"content":"x"}]`), `added token "x": id 7`},
-		{"added elsewhere", tokenizerFile, wordPiece(`{"[UNK]":0,"a":1}`, `,"added_tokens":[{"id":1,"content":"x"}]`), `id 1 belongs to "a"`},
 		{"template", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[X]"}},{"Sequence":{"id":"A"}}]}`), `"[X]" is not in the vocabulary`},
 		{"normalizer", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"normalizer":{"type":"NFKC"}`), `normalizer "NFKC"`},
 		{"merge of one", tokenizerFile, bpe(`{"a":0}`, `["a"]`), "not two tokens"},
 		{"merge unknown", tokenizerFile, bpe(`{"a":0,"b":1}`, `[["a","b"]]`), "merge 0"},
+		{"Unigram without unk_id", tokenizerFile, unigramJSON("null", `[["a",0]]`, ""), "model.unk_id is missing"},
+		{"Unigram unk_id", tokenizerFile, unigramJSON("null", `[["a",0]]`, `,"unk_id":1`), "unknown token's id 1"},
+		{"Unigram pair", tokenizerFile, unigramJSON("null", `[["a"]]`, `,"unk_id":0`), "not a pair"},
+		{"Unigram score", tokenizerFile, unigramJSON("null", `[["a",1e999]]`, `,"unk_id":0`), "model.vocab"},
+		{"Unigram normalizer", tokenizerFile, unigramJSON(`{"type":"Bert"}`, `[["a",0]]`, `,"unk_id":0`), `normalizer: "Bert" is not supported`},
+		{"charsmap", tokenizerFile, unigramJSON(charsmapJSON([]byte{1, 2}), `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap is cut short"},
+		{"no base64", tokenizerFile, unigramJSON(`{"type":"Precompiled","precompiled_charsmap":"?"}`, `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap"},
+		{"no charsmap", tokenizerFile, unigramJSON(`{"type":"Precompiled"}`, `[["a",0]]`, `,"unk_id":0`), "precompiled_charsmap is missing"},
+		{"pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"\\w"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), `\w is not supported`},
+		{"empty pattern", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"Regex":"a*"},"content":""}`, `[["a",0]]`, `,"unk_id":0`), "fits the empty string"},
+		{"deep sequence", tokenizerFile, unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 100)+`{"type":"NFC"}`+strings.Repeat("]}", 100), `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"growing", tokenizerFile, unigramJSON(`{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aa"},`, 4)+`{"type":"Replace","pattern":{"String":"a"},"content":"aa"}]}`, `[["a",0]]`, `,"unk_id":0`), "too many parts that replace"},
+		{"long content", tokenizerFile, unigramJSON(`{"type":"Replace","pattern":{"String":"a"},"content":"`+strings.Repeat("b", 1000)+`"}`, `[["a",0]]`, `,"unk_id":0`), "much longer"},
+		{"two schemes", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"▁","add_prefix_space":false,"prepend_scheme":"always"`, 1), "add_prefix_space is false"},
+		{"long mark", tokenizerFile, strings.Replace(unigramJSON("null", `[["a",0]]`, `,"unk_id":0`), `"▁"`, `"ab"`, 1), `"ab" is not one character`},
+		{"sparse", tokenizerFile, wordPiece(`{"[UNK]":0,"a":4000000}`, ""), "out of range"},
+		{"split", tokenizerFile, `{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"x"},"behavior":"Removed","invert":true},{"type":"ByteLevel"}]}}`, `pattern "x" of Split`},
+		{"decoder", tokenizerFile, wordPiece(`{"[UNK]":0}`, `,"decoder":{"type":"CTC"}`), `decoder: "CTC"`},
+		{"no SentencePiece", spieceFile, "hello", spieceFile},
+		{"empty SentencePiece", spieceFile, "", "no pieces"},
+		{"CLIP without its tokens", vocabJSONFile, `{"a":0}`, "merges.txt"},
 		{"empty line", vocabTxtFile, "[UNK]\n\n[CLS]\n", "vocab.txt:2: empty line"},
 		{"same line", vocabTxtFile, "[UNK]\n[CLS]\n[UNK]\n", "vocab.txt:3"},
 		{"no [CLS]", vocabTxtFile, "[UNK]\n", `"[CLS]" is missing`},
@@ -147,7 +190,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func FuzzEncode(f *testing.F) {
-	bert, opt := open(f, "testdata/bert"), open(f, "testdata/opt")
+	bert, opt, clip, t5 := open(f, "testdata/bert"), open(f, "testdata/opt"), open(f, "testdata/clip"), open(f, "testdata/t5")
 	trained, err := TrainBPE(slices.Values(captions), 600)
 	if err != nil {
 		f.Fatal(err)
@@ -156,7 +199,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, tok := range []Tokenizer{bert, opt, trained} {
+		for _, tok := range []Tokenizer{bert, opt, clip, t5, trained} {
 			ids := tok.Encode(s)
 			for _, id := range ids {
 				if id < 0 || int(id) >= tok.VocabSize() {
@@ -172,7 +215,7 @@ func FuzzEncode(f *testing.F) {
 }
 
 func FuzzOpen(f *testing.F) {
-	for _, kind := range []string{"bert", "opt"} {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
 		data, err := os.ReadFile(filepath.Join("testdata", kind, tokenizerFile))
 		if err != nil {
 			f.Fatal(err)
@@ -180,7 +223,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tok, err := parseTokenizerJSON(data)
+		tok, err := parseTokenizerJSON(data, &folderConfig{})
 		if err != nil {
 			return
 		}
@@ -199,4 +242,60 @@ func ExampleOpen() {
 	// Output:
 	// [2 26 6 7 8 10 53 3]
 	// a photo of two cats.
+}
+
+// TestConcurrent encodes from several goroutines, which share the cache of words.
+func TestConcurrent(t *testing.T) {
+	for _, kind := range []string{"bert", "opt", "clip", "t5"} {
+		tok := open(t, filepath.Join("testdata", kind))
+		var want [][]int32
+		for _, s := range captions {
+			want = append(want, open(t, filepath.Join("testdata", kind)).Encode(s))
+		}
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for range 20 {
+					for i, s := range captions {
+						if got := tok.Encode(s); !slices.Equal(got, want[i]) {
+							t.Errorf("%s %q: %v, want %v", kind, s, got, want[i])
+						}
+					}
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// TestHostile: files made to cost time or memory are refused, or opened, within a second.
+func TestHostile(t *testing.T) {
+	added := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,{"id":%d,"content":"<%d>"}`, i+1, i)
+		}
+		return `{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"added_tokens":[` + b.String()[1:] + "]}"
+	}
+	for _, c := range []struct{ name, content, want string }{
+		{"nesting", strings.Repeat("[", 1<<20), "depth"},
+		{"nested part", unigramJSON(strings.Repeat(`{"type":"Sequence","normalizers":[`, 1000)+strings.Repeat("]}", 1000), `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"wide sequence", unigramJSON(`{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"NFC"},`, 100000)+`{"type":"NFC"}]}`, `[["a",0]]`, `,"unk_id":0`), "too many parts"},
+		{"far id", `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":4000000000}},"pre_tokenizer":{"type":"BertPreTokenizer"}}`, "out of range"},
+		{"merges of nothing", `{"model":{"type":"BPE","vocab":{"a":0},"merges":[` + strings.Repeat(`"x y",`, 100000) + `"x y"]},"pre_tokenizer":{"type":"ByteLevel"}}`, "merge 0"},
+		{"one long token", unigramJSON("null", `[["`+strings.Repeat("ab", 5<<20)+`",0]]`, `,"unk_id":0`), "a token of 10485760 bytes"},
+		{"many added tokens", added(50000), ""},
+	} {
+		start := time.Now()
+		tok, err := parseTokenizerJSON([]byte(c.content), &folderConfig{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 500) {
+			t.Errorf("%s: error %.600v, want one with %q", c.name, err, c.want)
+		}
+		if err == nil {
+			tok.Encode(strings.Repeat("<1><", 10000))
+		}
+		if took := time.Since(start); took > 10*time.Second { // of a busy machine
+			t.Errorf("%s took %v", c.name, took)
+		}
+	}
 }

@@ -55,7 +55,10 @@ func TrainWordPiece(texts iter.Seq[string], vocabSize int) (*WordPiece, error) {
 		}
 	}
 	v := newVocabulary(tokens)
-	t := newWordPiece(v, normalizer, v.ids[UnkToken])
+	t, err := newWordPiece(v, normalizer, v.ids[UnkToken])
+	if err != nil {
+		return nil, err
+	}
 	t.AddSpecial(PadToken, UnkToken, ClsToken, SepToken, MaskToken, DecToken)
 	return t, t.setAround([]string{ClsToken}, []string{SepToken})
 }
@@ -92,7 +95,8 @@ func TrainBPE(texts iter.Seq[string], vocabSize int) (*BPE, error) {
 	byteIDs := [256]int32{}
 	for id, token := range tokens[firstByte:] {
 		r, _ := utf8.DecodeRuneInString(token)
-		byteIDs[runeBytes[r]] = int32(firstByte + id)
+		b, _ := byteOfRune(r)
+		byteIDs[b] = int32(firstByte + id)
 	}
 	counts := map[string]int{}
 	for s := range texts {
@@ -126,11 +130,12 @@ func TrainBPE(texts iter.Seq[string], vocabSize int) (*BPE, error) {
 		trainer.merge(pair, id)
 		merges = append(merges, m)
 	}
-	t, err := newBPE(newVocabulary(tokens), merges, -1)
+	t, err := newBPE(newVocabulary(tokens), merges, -1, "")
 	if err != nil {
 		return nil, err
 	}
 	t.AddSpecial(OPTBosToken, OPTPadToken, OPTEosToken, OPTUnkToken)
+	t.settings.PadLeft = true // as generation with a decoder needs it
 	return t, t.setAround([]string{OPTEosToken}, nil)
 }
 

@@ -1,18 +1,15 @@
 package text
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // readVocabTxt reads BERT's plain vocabulary: one token a line, its line number the id.
-// Everything else is as in bert-base-uncased, unless tokenizer_config.json says do_lower_case
-// or strip_accents differently.
-func readVocabTxt(dir string) (Tokenizer, error) {
+// Everything else is as in bert-base-uncased, unless the files beside it say differently.
+func readVocabTxt(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, vocabTxtFile)
 	data, err := readFile(path)
 	if err != nil {
@@ -35,35 +32,43 @@ func readVocabTxt(dir string) (Tokenizer, error) {
 		lines[i] = line
 	}
 	normalizer := uncased()
-	config := struct {
-		DoLowerCase  *bool `json:"do_lower_case"`
-		StripAccents *bool `json:"strip_accents"`
-	}{}
-	if err := readOptionalJSON(filepath.Join(dir, configFile), &config); err != nil {
-		return nil, err
+	if config.doLowerCase != nil {
+		normalizer.Lowercase = *config.doLowerCase
 	}
-	if config.DoLowerCase != nil {
-		normalizer.Lowercase = *config.DoLowerCase
+	if config.chineseChars != nil {
+		normalizer.HandleChineseChars = *config.chineseChars
 	}
-	normalizer.StripAccents = config.StripAccents
+	normalizer.StripAccents = config.stripAccents
 	v := newVocabulary(lines)
-	for _, name := range []string{UnkToken, ClsToken, SepToken} {
-		if _, ok := v.ids[name]; !ok {
-			return nil, fmt.Errorf("%s: token %q is missing", path, name)
+	names := map[string]string{
+		"unk_token": config.name("unk_token", UnkToken), "sep_token": config.name("sep_token", SepToken),
+		"pad_token": config.name("pad_token", PadToken), "cls_token": config.name("cls_token", ClsToken),
+		"mask_token": config.name("mask_token", MaskToken),
+	}
+	for _, key := range []string{"unk_token", "cls_token", "sep_token"} {
+		if _, ok := v.ids[names[key]]; !ok {
+			return nil, fmt.Errorf("%s: token %q is missing", path, names[key])
 		}
 	}
-	t := newWordPiece(v, normalizer, v.ids[UnkToken])
-	for _, name := range []string{PadToken, UnkToken, ClsToken, SepToken, MaskToken, DecToken, "[ENC]"} {
+	t, err := newWordPiece(v, normalizer, v.ids[names["unk_token"]])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, name := range []string{names["pad_token"], names["unk_token"], names["cls_token"], names["sep_token"], names["mask_token"], DecToken, EncToken} {
 		if _, ok := t.ids[name]; ok {
 			t.AddSpecial(name)
 		}
 	}
-	return t, t.setAround([]string{ClsToken}, []string{SepToken})
+	t.settings.Named = names
+	if err := config.apply(&t.vocabulary, t.normalizer.normalize); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return t, t.setAround([]string{names["cls_token"]}, []string{names["sep_token"]})
 }
 
-// readVocabJSON reads vocab.json and merges.txt of GPT-2 and OPT. With OPT's special tokens
-// among them, </s> goes in front of every text.
-func readVocabJSON(dir string) (Tokenizer, error) {
+// readVocabJSON reads vocab.json and merges.txt of GPT-2, OPT and CLIP. With OPT's special tokens
+// among them, </s> goes in front of every text, unless add_bos_token says no.
+func readVocabJSON(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, vocabJSONFile)
 	data, err := readFile(path)
 	if err != nil {
@@ -73,48 +78,91 @@ func readVocabJSON(dir string) (Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	mergesPath := filepath.Join(dir, mergesFile)
-	if data, err = readFile(mergesPath); err != nil {
+	merges, err := readMerges(filepath.Join(dir, mergesFile))
+	if err != nil {
 		return nil, err
 	}
-	var merges []merge
-	for i, line := range strings.Split(string(data), "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" || i == 0 && strings.HasPrefix(line, "#version") {
-			continue
-		}
-		m, ok := parseMerge(line)
-		if !ok {
-			return nil, fmt.Errorf("%s:%d: %q is not two tokens with a space between", mergesPath, i+1, line)
-		}
-		merges = append(merges, m)
-	}
-	t, err := newBPE(v, merges, -1)
+	_, clip := v.ids[CLIPBosToken]
+	clip = clip && config.class == "" || config.class == clipClass
+	t, err := vocabBPE(v, merges, clip, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", mergesPath, err)
-	}
-	for _, name := range []string{OPTBosToken, OPTPadToken, OPTEosToken, OPTUnkToken, "<image>", "<|endoftext|>"} {
-		if _, ok := t.ids[name]; ok {
-			t.AddSpecial(name)
-		}
-	}
-	if _, ok := t.ids[OPTEosToken]; ok {
-		return t, t.setAround([]string{OPTEosToken}, nil)
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return t, nil
 }
 
-// readOptionalJSON reads a JSON file into a struct; a missing file leaves it as it is.
-func readOptionalJSON(path string, into any) error {
-	data, err := readFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// clipClass is what tokenizer_config.json calls CLIP's tokenizer.
+const clipClass = "CLIPTokenizer"
+
+func vocabBPE(v vocabulary, merges []merge, clip bool, config *folderConfig) (*BPE, error) {
+	bos, eos := config.name("bos_token", OPTEosToken), config.name("eos_token", OPTEosToken)
+	suffix, unk := "", int32(-1)
+	if clip {
+		bos, eos = config.name("bos_token", CLIPBosToken), config.name("eos_token", CLIPEosToken)
+		name := config.name("unk_token", CLIPEosToken)
+		suffix, unk = wordSuffix, v.idOr(name, -1)
+		for _, name := range []string{bos, eos, name} {
+			if _, ok := v.ids[name]; !ok {
+				return nil, fmt.Errorf("token %q is missing", name)
+			}
+		}
 	}
+	t, err := newBPE(v, merges, unk, suffix)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	special := []string{OPTBosToken, OPTPadToken, OPTEosToken, OPTUnkToken, "<image>", CLIPEosToken}
+	if clip {
+		t.normalizer = sequenceNormalizer{formNormalizer("NFC"), newSpaces(), lowercaseNormalizer{}}
+		t.byteLevel.pattern = clipPattern
+		t.settings.Named = map[string]string{"bos_token": bos, "eos_token": eos, "unk_token": t.Token(unk), "pad_token": config.name("pad_token", CLIPEosToken)}
+		special = []string{bos, eos, t.Token(unk)}
 	}
-	return nil
+	for _, name := range special {
+		if _, ok := t.ids[name]; ok {
+			t.AddSpecial(name)
+		}
+	}
+	if err := config.apply(&t.vocabulary, t.normalize); err != nil {
+		return nil, err
+	}
+	t.settings.CleanUp = t.settings.CleanUp && config.cleanUpBPE
+	if clip {
+		return t, t.setAround([]string{bos}, []string{eos})
+	}
+	if config.addPrefixSpace != nil {
+		t.byteLevel.addPrefixSpace = *config.addPrefixSpace
+	}
+	first := bos == OPTEosToken && t.idOr(bos, -1) >= 0
+	if config.addBosToken != nil {
+		first = *config.addBosToken
+	}
+	if first {
+		return t, t.setAround([]string{bos}, nil)
+	}
+	return t, nil
+}
+
+// readMerges reads a merges.txt: one pair a line, with a version at the top.
+func readMerges(path string) ([]merge, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var merges []merge
+	for i, line := range slices.Collect(strings.SplitSeq(string(data), "\n")) {
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" || strings.HasPrefix(line, "#version") {
+			continue
+		}
+		if len(merges) >= maxTokens {
+			return nil, fmt.Errorf("%s: more than %d merges", path, maxTokens)
+		}
+		m, err := parseMerge(line)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		}
+		merges = append(merges, m)
+	}
+	return merges, nil
 }

@@ -1,18 +1,26 @@
 package text
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
 
-// vocabulary is what both kinds of tokenizer share: the tokens and their ids, the added tokens,
-// and the special tokens that Encode puts around a text.
+// vocabulary is what all kinds of tokenizer share: the tokens and their ids, the added tokens, the
+// special tokens that Encode puts around a text, and the way back to text.
 type vocabulary struct {
 	tokens         []string // by id; "" for an id that has no token
 	ids            map[string]int32
 	modelSize      int // ids below belong to the model's own vocabulary, the others were added to it
 	added          map[int32]addedToken
 	shown          map[int32]string // how added tokens are decoded, where that is not their content
+	specials       map[string]bool  // tokens that Decode can skip
 	raw            addedIndex       // added tokens that are looked for in the text as it is given
 	normalized     addedIndex       // added tokens that are looked for in the normalized text
 	prefix, suffix []int32
+	decoder        decoder // nil: tokens are put together with spaces
+	wordEnd        string  // what the decoder leaves at the ends of words, to become a space
+	settings       Settings
 }
 
 // newVocabulary indexes tokens by their place. Holes are allowed, as "".
@@ -23,6 +31,7 @@ func newVocabulary(tokens []string) vocabulary {
 		modelSize: len(tokens),
 		added:     map[int32]addedToken{},
 		shown:     map[int32]string{},
+		specials:  map[string]bool{},
 	}
 	for id, token := range tokens {
 		if token != "" {
@@ -41,6 +50,14 @@ func (v *vocabulary) ID(token string) (int32, bool) {
 	return id, ok
 }
 
+// idOr returns the id of a token, or what is given if there is none.
+func (v *vocabulary) idOr(token string, or int32) int32 {
+	if id, ok := v.ids[token]; ok {
+		return id
+	}
+	return or
+}
+
 // Token returns the token of an id, as it is spelt in the vocabulary; "" for an id outside of it.
 func (v *vocabulary) Token(id int32) string {
 	if id < 0 || int(id) >= len(v.tokens) {
@@ -48,6 +65,9 @@ func (v *vocabulary) Token(id int32) string {
 	}
 	return v.tokens[id]
 }
+
+// Settings implements Tokenizer.
+func (v *vocabulary) Settings() *Settings { return &v.settings }
 
 func (v *vocabulary) around() (prefix, suffix []int32) { return v.prefix, v.suffix }
 
@@ -59,16 +79,37 @@ func (v *vocabulary) surround(plain func(dst []int32) []int32) []int32 {
 	return append(ids, v.suffix...)
 }
 
-// visible returns the token of an id for Decode: "" if nothing is to be shown.
-func (v *vocabulary) visible(id int32, skipSpecial bool) string {
-	if skipSpecial && v.added[id].Special {
-		return ""
+// Decode implements Tokenizer.
+func (v *vocabulary) Decode(ids []int32, skipSpecial bool) string {
+	tokens := make([]string, 0, len(ids))
+	for _, id := range ids {
+		token := v.Token(id)
+		if shown, ok := v.shown[id]; ok {
+			token = shown
+		}
+		if token != "" && !(skipSpecial && v.specials[token]) {
+			tokens = append(tokens, token)
+		}
 	}
-	if shown, ok := v.shown[id]; ok {
-		return shown
+	if v.decoder == nil {
+		return v.finish(strings.Join(tokens, " "))
 	}
-	return v.Token(id)
+	return v.finish(strings.Join(v.decoder.decode(tokens), ""))
 }
+
+// finish is what transformers does to a decoded text after the decoder of tokenizer.json.
+func (v *vocabulary) finish(s string) string {
+	if v.wordEnd != "" {
+		s = strings.TrimFunc(strings.ReplaceAll(s, v.wordEnd, " "), isPythonSpace)
+	}
+	if v.settings.CleanUp {
+		s = CleanUp(s)
+	}
+	return s
+}
+
+// isPythonSpace tells what Python's strip takes away: white space and four separators.
+func isPythonSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1C && r <= 0x1F }
 
 // addToken makes a token known as an added one, at the id it says, which is either the token's
 // present id or the first free one. normalize is the model's normalization of a token.
@@ -86,21 +127,36 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		v.tokens = append(v.tokens, a.Content)
 	case v.tokens[a.ID] == "":
 		v.tokens[a.ID] = a.Content
-	case v.tokens[a.ID] != a.Content:
-		return fmt.Errorf("added token %q: id %d belongs to %q", a.Content, a.ID, v.tokens[a.ID])
 	}
 	v.ids[a.Content] = a.ID
+	if old, ok := v.added[a.ID]; ok { // it may have been found in another way
+		v.raw.remove(old.Content, a.ID)
+		v.normalized.remove(v.spelling(old), a.ID)
+		delete(v.shown, a.ID)
+	}
 	v.added[a.ID] = a
+	if v.tokens[a.ID] != a.Content { // one id for two tokens, as the library has it: decoding shows the added one
+		v.shown[a.ID] = a.Content
+	}
+	if a.Special {
+		v.specials[a.Content] = true
+	}
 	if !a.Normalized {
-		v.raw.insert(a.Content, a)
-		return nil
+		return v.raw.insert(a.Content, a)
 	}
 	pattern := normalize(a.Content)
-	v.normalized.insert(pattern, a)
 	if pattern != a.Content {
 		v.shown[a.ID] = pattern
 	}
-	return nil
+	return v.normalized.insert(pattern, a)
+}
+
+// spelling is how an added token is written in a normalized text.
+func (v *vocabulary) spelling(a addedToken) string {
+	if shown, ok := v.shown[a.ID]; ok {
+		return shown
+	}
+	return a.Content
 }
 
 // addSpecial makes each token a special one, with the next free id unless it has one already.
@@ -115,7 +171,7 @@ func (v *vocabulary) addSpecial(tokens []string) {
 		}
 		a := addedToken{ID: id, Content: token, Special: true}
 		if err := v.addToken(a, nil); err != nil {
-			panic(err) // only an empty token gets here, a mistake in the caller
+			panic(err) // only an empty token, or a gigantic one, gets here: a mistake in the caller
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package text
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // maxWordRunes is BERT's limit: a longer word becomes [UNK].
 const maxWordRunes = 100
@@ -15,37 +12,24 @@ const continuation = "##"
 // vocabulary has; a word that cannot be made of pieces is [UNK].
 type WordPiece struct {
 	vocabulary
-	normalizer bertNormalizer
+	normalizer *bertNormalizer
 	unk        int32
 	maxRunes   int
-	cleanup    bool             // Decode takes the space before punctuation away
-	starts     map[string]int32 // pieces that start a word
-	inner      map[string]int32 // pieces that go on a word, without "##"
-	longest    int              // bytes of the longest piece
+	trie       *trie
+	inner      int32 // node of the trie behind "##": pieces that go on a word follow it; -1: none
+	cache      wordCache
 }
 
 // newWordPiece makes a tokenizer of a vocabulary, in the order of its ids.
-func newWordPiece(v vocabulary, n bertNormalizer, unk int32) *WordPiece {
-	t := &WordPiece{
-		vocabulary: v,
-		normalizer: n,
-		unk:        unk,
-		maxRunes:   maxWordRunes,
-		cleanup:    true,
-		starts:     make(map[string]int32, len(v.tokens)),
-		inner:      map[string]int32{},
+func newWordPiece(v vocabulary, n *bertNormalizer, unk int32) (*WordPiece, error) {
+	tokens, err := trieOf(v.tokens)
+	if err != nil {
+		return nil, err
 	}
-	for id, token := range v.tokens {
-		if token == "" {
-			continue
-		}
-		t.longest = max(t.longest, len(token))
-		t.starts[token] = int32(id)
-		if rest, ok := strings.CutPrefix(token, continuation); ok && rest != "" {
-			t.inner[rest] = int32(id)
-		}
-	}
-	return t
+	t := &WordPiece{vocabulary: v, normalizer: n, unk: unk, maxRunes: maxWordRunes, trie: tokens, cache: newWordCache()}
+	t.decoder = &wordPieceDecoder{continuation, true}
+	t.inner = t.trie.walk(continuation)
+	return t, nil
 }
 
 // AddSpecial makes tokens special ones. Those that the vocabulary lacks get the next free ids:
@@ -63,9 +47,9 @@ func (t *WordPiece) EncodePlain(s string) []int32 { return t.appendPlain(nil, s)
 
 func (t *WordPiece) appendPlain(dst []int32, s string) []int32 {
 	token := func(id int32) { dst = append(dst, id) }
-	word := func(w string) { dst = t.appendWord(dst, w) }
-	t.raw.split(s, func(piece string) {
-		t.normalized.split(t.normalizer.normalize(piece), func(piece string) { bertWords(piece, word) }, token)
+	word := func(w string) { dst = t.cache.append(dst, w, t.appendWord) }
+	t.raw.split(s, func(piece string, _ int) {
+		t.normalized.split(t.normalizer.normalize(piece), func(piece string, _ int) { bertWords(piece, word) }, token)
 	}, token)
 	return dst
 }
@@ -76,55 +60,19 @@ func (t *WordPiece) appendWord(dst []int32, word string) []int32 {
 		return append(dst, t.unk)
 	}
 	first := len(dst)
-	pieces := t.starts
-	for start := 0; start < len(word); {
-		end := min(len(word), start+t.longest)
-		for ; end > start; end-- {
-			if end < len(word) && !utf8.RuneStart(word[end]) {
-				continue
-			}
-			if id, ok := pieces[word[start:end]]; ok {
-				dst = append(dst, id)
-				break
+	node := int32(0)
+	for start := 0; start < len(word); node = t.inner {
+		longest, end := int32(-1), start
+		for i := start; i < len(word) && node >= 0; i++ {
+			if node = t.trie.step(node, word[i]); node >= 0 && t.trie.ids[node] >= 0 {
+				longest, end = t.trie.ids[node], i+1
 			}
 		}
-		if end == start {
+		if longest < 0 {
 			return append(dst[:first], t.unk)
 		}
+		dst = append(dst, longest)
 		start = end
-		pieces = t.inner
 	}
 	return dst
 }
-
-// Decode implements Tokenizer. The text it gives is lower-case where the vocabulary is, and
-// its spaces are those of a person's typing, as far as punctuation tells.
-func (t *WordPiece) Decode(ids []int32, skipSpecial bool) string {
-	var b strings.Builder
-	first := true
-	for _, id := range ids {
-		token := t.visible(id, skipSpecial)
-		if token == "" {
-			continue
-		}
-		rest, inner := strings.CutPrefix(token, continuation)
-		switch {
-		case first:
-			rest = token
-		case !inner:
-			rest = " " + token
-		}
-		first = false
-		if t.cleanup {
-			rest = decodeCleanup.Replace(rest)
-		}
-		b.WriteString(rest)
-	}
-	return b.String()
-}
-
-// decodeCleanup works on one token with the space before it, as the reference does.
-var decodeCleanup = strings.NewReplacer(
-	" .", ".", " ?", "?", " !", "!", " ,", ",", " ' ", "'", " n't", "n't", " 'm", "'m",
-	" do not", " don't", " 's", "'s", " 've", "'ve", " 're", "'re",
-)

@@ -41,6 +41,22 @@ func Open(t testing.TB, name string) *Case {
 	return c
 }
 
+// Cases lists the names of all cases.
+func Cases(t testing.TB) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root(t), "internal", "golden", "testdata", "*", "case.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases (%v)", err)
+	}
+	for _, f := range files {
+		names = append(names, filepath.Base(filepath.Dir(f)))
+	}
+	return names
+}
+
+// Dir is the case's folder.
+func (c *Case) Dir() string { return c.dir }
+
 // root is the folder of go.mod; tests run in the folder of their package.
 func root(t testing.TB) string {
 	t.Helper()

@@ -1,9 +1,11 @@
 // Package blip2 builds the graphs of BLIP-2 (Li et al., https://arxiv.org/abs/2301.12597).
 //
-//	config.go    config.json of Blip2ForImageTextRetrieval and Blip2ForConditionalGeneration
+//	config.go    config.json of Blip2ForImageTextRetrieval, Blip2ForConditionalGeneration, InstructBLIP
 //	qformer.go   the Q-Former: queries and text, self- and cross-attention, the three masks
 //	stage1.go    what stage 1 reads off it: features, match logits, text logits
 //	stage2.go    soft visual prompt in front of OPT
+//	stage2_t5.go the same in T5's encoder
+//	instruct.go  InstructBLIP: the Q-Former reads the instruction too
 //	names.go     LAVIS tensor names -> Hugging Face's
 package blip2
 
@@ -13,6 +15,7 @@ import (
 
 	"goblip/models/nn"
 	"goblip/models/opt"
+	"goblip/models/t5"
 	"goblip/models/vit"
 )
 
@@ -20,6 +23,8 @@ import (
 const (
 	RetrievalClass  = "Blip2ForImageTextRetrieval"    // stage 1
 	GenerationClass = "Blip2ForConditionalGeneration" // stage 2
+
+	InstructClass = "InstructBlipForConditionalGeneration"
 )
 
 // QFormerConfig mirrors "qformer_config".
@@ -62,6 +67,9 @@ type Config struct {
 	Vision              vit.Config    `json:"vision_config"`
 	QFormer             QFormerConfig `json:"qformer_config"`
 	Text                opt.Config    `json:"text_config"`
+
+	// T5 is text_config where that is a T5's; Text has the defaults then. Nil with an OPT.
+	T5 *t5.Config `json:"-"`
 }
 
 // Default has transformers' class defaults.
@@ -74,12 +82,71 @@ func Default() Config {
 // UnmarshalJSON reads over the defaults: a config.json of an older transformers lacks newer keys.
 func (c *Config) UnmarshalJSON(raw []byte) error {
 	type plain Config
+	var language struct {
+		Text struct {
+			ModelType string `json:"model_type"`
+		} `json:"text_config"`
+	}
+	if err := json.Unmarshal(raw, &language); err != nil {
+		return err
+	}
 	p := plain(Default())
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if language.Text.ModelType != t5Type {
+		if err := json.Unmarshal(raw, &p); err != nil {
+			return err
+		}
+		*c = Config(p)
+		return nil
+	}
+	with := struct {
+		*plain
+		Text *t5.Config `json:"text_config"`
+	}{&p, &t5.Config{}}
+	if err := json.Unmarshal(raw, &with); err != nil {
 		return err
 	}
 	*c = Config(p)
+	c.T5 = with.Text
 	return nil
+}
+
+// MarshalJSON writes the language model that there is as text_config.
+func (c Config) MarshalJSON() ([]byte, error) {
+	type plain Config
+	if c.T5 == nil {
+		return json.Marshal(plain(c))
+	}
+	return json.Marshal(struct {
+		plain
+		Text *t5.Config `json:"text_config"`
+	}{plain(c), c.T5})
+}
+
+// t5Type is the model_type of a T5's text_config.
+const t5Type = "t5"
+
+// Instructed says whether the Q-Former reads an instruction, as InstructBLIP's does.
+func (c *Config) Instructed() bool { return c.ModelType == "instructblip" }
+
+// LLM gives the language model's sizes, whichever it is: the width of its word embeddings, its
+// vocabulary, and the ids that end and fill up its texts.
+func (c *Config) LLM() (width, vocab, eos, pad int) {
+	if t := c.T5; t != nil {
+		return t.DModel, t.VocabSize, t.EOSTokenID, t.PadTokenID
+	}
+	t := &c.Text
+	return t.WordEmbedProjDim, t.VocabSize, t.EOSTokenID, t.PadTokenID
+}
+
+// ValidateLLM says what of text_config cannot be built.
+func (c *Config) ValidateLLM() error {
+	switch {
+	case c.T5 != nil:
+		return c.T5.Validate()
+	case c.Text.ModelType != "opt":
+		return fmt.Errorf("text_config: model_type %q is not known (opt, %s)", c.Text.ModelType, t5Type)
+	}
+	return c.Text.Validate()
 }
 
 // Validate says what of the config cannot be built.

@@ -5,11 +5,34 @@ import (
 	"testing"
 
 	"goblip/internal/golden"
+	"goblip/models/vit"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 )
+
+const stage1Case = "blip2-qformer-stage1"
+
+// lavisModel is the stage-1 model of the case, under our names. ln_vision has LAVIS' epsilon, 1e-5,
+// in the second config.
+func lavisModel(t *testing.T, c *golden.Case) (store *model.Store, vision, cfg Config) {
+	t.Helper()
+	weights, err := ConvertLAVIS(c.Weights("model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.JSON("model_hf/config.json", &vision)
+	cfg = vision
+	cfg.Vision.LayerNormEps = 1e-5
+	return golden.Store(t, weights), vision, cfg
+}
+
+// lastState runs the frozen encoder: pixels -> states before the final norm.
+func lastState(scope *model.Scope, cfg *Config, pixels *Node) *Node {
+	states := vit.Encode(scope.At("vision_model"), &cfg.Vision, pixels)
+	return states[len(states)-1]
+}
 
 // What forward computes for a batch of pictures and as many texts.
 const (

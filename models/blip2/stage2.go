@@ -11,10 +11,15 @@ import (
 )
 
 // VisualPrompt is the soft prompt of the pictures in the LLM's word space (paper, section 3.3):
-// states [batch, patches, image_hidden] -> [batch, queries, word_embed_proj_dim].
+// states [batch, patches, image_hidden] -> [batch, queries, width], the width of the LLM's words.
 func VisualPrompt(scope *model.Scope, cfg *Config, states *Node) *Node {
 	im := EncodeImages(scope, cfg, states)
-	return nn.Linear(scope.At("language_projection"), im.Output, cfg.Text.WordEmbedProjDim)
+	return projectLanguage(scope, cfg, im.Output)
+}
+
+func projectLanguage(scope *model.Scope, cfg *Config, queries *Node) *Node {
+	width, _, _, _ := cfg.LLM()
+	return nn.Linear(scope.At("language_projection"), queries, width)
 }
 
 // PromptedLogits puts soft prompts before text and runs the LLM: prompt [batch, queries, width],

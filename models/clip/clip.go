@@ -104,23 +104,25 @@ func ProjectImage(scope *model.Scope, cfg *Config, states []*Node) *Node {
 // TextFeatures is the projected, normalized state of the end-of-text token:
 // ids [batch, text] -> [batch, projection]. Attention is causal, so padding after the end is unseen.
 func TextFeatures(scope *model.Scope, cfg *Config, ids *Node) *Node {
-	return ProjectText(scope, cfg, ids, TextStates(scope, cfg, ids))
+	return ProjectText(scope, cfg, PoolText(cfg, TextStates(scope, cfg, ids, nil), ids))
 }
 
-func wordTable(scope *model.Scope, cfg *Config, g GraphProvider) *Node {
-	embeddings := scope.At("text_model").At("embeddings")
-	return nn.EmbeddingTable(embeddings.At("token_embedding"), g, cfg.Text.VocabSize, cfg.Text.HiddenSize)
-}
-
-// TextStates are the text tower's normalized states: ids [batch, text] -> [batch, text, hidden].
-func TextStates(scope *model.Scope, cfg *Config, ids *Node) *Node {
+// TextStates runs the text tower and its final norm: ids int32 [batch, text], mask int32 [batch, text]
+// or nil -> [batch, text, hidden].
+func TextStates(scope *model.Scope, cfg *Config, ids, mask *Node) *Node {
 	t, text := &cfg.Text, scope.At("text_model")
 	length := ids.Shape().Dim(1)
 	embeddings := text.At("embeddings")
 	words := wordTable(scope, cfg, ids)
 	positions := nn.EmbeddingTable(embeddings.At("position_embedding"), ids, t.MaxPositionEmbeddings, t.HiddenSize)
 	x := Add(nn.Lookup(words, ids), InsertAxes(Slice(positions, AxisRange(0, length)), 0)) // [batch, text, hidden]
-	mask := nn.AdditiveMask(nn.Causal(ids.Graph(), length), x)
+	visible := nn.Causal(ids.Graph(), length)
+	if mask != nil {
+		batch := ids.Shape().Dim(0)
+		seen := BroadcastToDims(InsertAxes(GreaterThan(mask, ZerosLike(mask)), 1), batch, length, length)
+		visible = LogicalAnd(seen, BroadcastToDims(visible, batch, length, length))
+	}
+	additive := nn.AdditiveMask(visible, x)
 	for i := range t.NumHiddenLayers {
 		layer := text.At("encoder").At("layers").At("%d", i)
 		h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
@@ -128,7 +130,7 @@ func TextStates(scope *model.Scope, cfg *Config, ids *Node) *Node {
 		project := func(name string) *Node {
 			return nn.Heads(nn.Linear(attention.At("%s", name), h, t.HiddenSize), t.NumAttentionHeads)
 		}
-		out := nn.Attend(project("q_proj"), project("k_proj"), project("v_proj"), mask, 0)
+		out := nn.Attend(project("q_proj"), project("k_proj"), project("v_proj"), additive, 0)
 		x = Add(x, nn.Linear(attention.At("out_proj"), out, t.HiddenSize))
 		h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
 		h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
@@ -137,18 +139,25 @@ func TextStates(scope *model.Scope, cfg *Config, ids *Node) *Node {
 	return nn.LayerNorm(text.At("final_layer_norm"), x, t.LayerNormEps)
 }
 
-// ProjectText is TextFeatures from TextStates: -> [batch, projection].
-func ProjectText(scope *model.Scope, cfg *Config, ids, states *Node) *Node {
-	t, batch := &cfg.Text, ids.Shape().Dim(0)
+func wordTable(scope *model.Scope, cfg *Config, g GraphProvider) *Node {
+	embeddings := scope.At("text_model").At("embeddings")
+	return nn.EmbeddingTable(embeddings.At("token_embedding"), g, cfg.Text.VocabSize, cfg.Text.HiddenSize)
+}
+
+// PoolText takes the state of the end-of-text token: states [batch, text, hidden] -> [batch, hidden].
+func PoolText(cfg *Config, states, ids *Node) *Node {
 	// Old configs say eos 2 although the end token has the highest id: transformers then takes argmax(ids).
 	end := ArgMax(ids, 1)
-	if t.EOSTokenID != 2 {
-		isEnd := ConvertDType(Equal(ids, ConstAs(ids, t.EOSTokenID)), dtypes.Int32)
+	if cfg.Text.EOSTokenID != 2 {
+		isEnd := ConvertDType(Equal(ids, ConstAs(ids, cfg.Text.EOSTokenID)), dtypes.Int32)
 		end = ArgMax(isEnd, 1) // the first one
 	}
 	row := Iota(ids.Graph(), end.Shape(), 0)
-	pooled := Gather(states, Stack([]*Node{row, end}, -1)) // [batch, hidden]
-	pooled.AssertDims(batch, t.HiddenSize)
+	return Gather(states, Stack([]*Node{row, end}, -1))
+}
+
+// ProjectText is the normalized projection of pooled text: [batch, hidden] -> [batch, projection].
+func ProjectText(scope *model.Scope, cfg *Config, pooled *Node) *Node {
 	return nn.Normalize(nn.LinearNoBias(scope.At("text_projection"), pooled, cfg.ProjectionDim))
 }
 

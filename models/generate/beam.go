@@ -22,7 +22,7 @@ type search struct {
 
 // beamSearch keeps NumBeams running beams an item. Of the 2*NumBeams best continuations those that
 // end and rank among the first NumBeams finish; the best of the others run on. An item is done when
-// NumBeams finished and no running beam can beat the worst of them (early_stopping false), or at
+// NumBeams finished and no running beam can beat the worst of them (see Stopping), or at
 // the maximum length, which finishes what runs.
 func beamSearch(d Decoder, prompts [][]int32, vocab int, o Options) ([]Sequence, error) {
 	k := o.NumBeams
@@ -109,7 +109,7 @@ func (s *search) step(logits []float32, prompt []int32, vocab, n int, o *Options
 		}
 	}
 	atEnd := n == o.MaxNewTokens
-	length := math.Pow(float64(n), o.LengthPenalty)
+	length := power(n, o.LengthPenalty)
 	var running []hypothesis
 	for rank, c := range best {
 		ends := c.token == o.EOSTokenID || atEnd
@@ -135,10 +135,11 @@ func (s *search) step(logits []float32, prompt []int32, vocab, n int, o *Options
 		s.done = true
 		return
 	}
-	if len(s.finished) == k && running[0].sum/length <= s.finished[k-1].score {
-		s.done = true
-	}
+	s.done = len(s.finished) == k && o.EarlyStopping.ends(running[0].sum, s.finished[k-1].score, n, o)
 }
+
+// power is what divides the sum of a beam of n tokens.
+func power(n int, penalty float64) float64 { return math.Pow(float64(n), penalty) }
 
 // finish keeps the k best finished hypotheses, the earlier first among equals.
 func (s *search) finish(h hypothesis, k int) {

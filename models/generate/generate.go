@@ -4,8 +4,13 @@
 //	generate.go    options, entry point
 //	greedy.go      greedy search and nucleus sampling
 //	beam.go        beam search
+//	stopping.go    when it ends
 //	processors.go  repetition penalty, n-gram blocking, minimum length, top-k, top-p
-//	blip2.go       the next token of a BLIP-2, with its key-value cache on the device
+//	generator.go   decoders as graphs, with their caches on the device: Graphs, Generator
+//	rows.go        sequences laid out as transformers returns them
+//	blip.go        a BLIP
+//	blip2.go       a BLIP-2 with an OPT, and an OPT alone
+//	blip2_t5.go    a BLIP-2 with a T5
 package generate
 
 import (
@@ -15,19 +20,20 @@ import (
 
 // Options are named as in a generation_config.json.
 type Options struct {
-	NumBeams          int     `json:"num_beams"`
-	DoSample          bool    `json:"do_sample"`
-	TopP              float64 `json:"top_p"` // nucleus: the least set of words with this probability; 1: all
-	TopK              int     `json:"top_k"` // 0: all
-	Temperature       float64 `json:"temperature"`
-	MaxNewTokens      int     `json:"max_new_tokens"`
-	MinNewTokens      int     `json:"min_new_tokens"`
-	MinLength         int     `json:"min_length"` // counts the prompt too
-	RepetitionPenalty float64 `json:"repetition_penalty"`
-	LengthPenalty     float64 `json:"length_penalty"` // exponent of the length that divides a beam's score
-	NoRepeatNgramSize int     `json:"no_repeat_ngram_size"`
-	EOSTokenID        int     `json:"eos_token_id"`
-	Seed              uint64  `json:"seed"` // of sampling
+	NumBeams          int      `json:"num_beams"`
+	DoSample          bool     `json:"do_sample"`
+	TopP              float64  `json:"top_p"` // nucleus: the least set of words with this probability; 1: all
+	TopK              int      `json:"top_k"` // 0: all
+	Temperature       float64  `json:"temperature"`
+	MaxNewTokens      int      `json:"max_new_tokens"`
+	MinNewTokens      int      `json:"min_new_tokens"`
+	MinLength         int      `json:"min_length"` // counts the prompt too
+	RepetitionPenalty float64  `json:"repetition_penalty"`
+	LengthPenalty     float64  `json:"length_penalty"` // exponent of the length that divides a beam's score
+	EarlyStopping     Stopping `json:"early_stopping"`
+	NoRepeatNgramSize int      `json:"no_repeat_ngram_size"`
+	EOSTokenID        int      `json:"eos_token_id"`
+	Seed              uint64   `json:"seed"` // of sampling
 }
 
 // Default is greedy search of at most 30 new tokens.

@@ -24,7 +24,11 @@ func MergeHeads(x *Node) *Node {
 // dropout applies to the attention weights, as in BERT.
 func Attend(query, key, value, mask *Node, dropout float64) *Node {
 	headDim := query.Shape().Dim(-1)
-	query = MulScalar(query, 1/math.Sqrt(float64(headDim)))
+	return AttendUnscaled(MulScalar(query, 1/math.Sqrt(float64(headDim))), key, value, mask, dropout)
+}
+
+// AttendUnscaled is Attend without the division by the root of head_dim, as T5 has it.
+func AttendUnscaled(query, key, value, mask *Node, dropout float64) *Node {
 	scores := Einsum("bhqd,bhkd->bhqk", query, key)
 	if mask != nil {
 		scores = Add(scores, mask)

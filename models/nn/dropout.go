@@ -23,6 +23,12 @@ func Train(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, 
 // Evaluate gives the graph a random stream (ITM's negatives need one) without dropout.
 func Evaluate(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, false}) }
 
+// Training says whether g is a training graph: what carries over from step to step changes in those alone.
+func Training(g *Graph) bool {
+	s, _ := g.State(streamKey{}).(*stream)
+	return s != nil && s.training
+}
+
 // Uniform draws float32 numbers in [0, 1); the graph needs a stream.
 func Uniform(g *Graph, dims ...int) *Node {
 	s := g.State(streamKey{}).(*stream)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -24,6 +25,7 @@ const (
 	InitGrid                    // ViT positions: zero for the class token, then 2-D sines and cosines
 	InitTemperature             // the contrastive temperature of BLIP, 0.07
 	InitLogitScale              // CLIP's logit_scale, ln(1/0.07)
+	InitQueue                   // normal, then columns of unit length: BLIP's queues of features [dim, queue]
 )
 
 // InitializerRange is BERT's standard deviation of Normal, config.json's "initializer_range".
@@ -69,6 +71,7 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 	if initializerRange == 0 {
 		initializerRange = InitializerRange
 	}
+	var copies []*model.Variable
 	for v := range store.IterVariables() {
 		if v.HasValue() {
 			continue
@@ -77,6 +80,16 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 		if !found {
 			return fmt.Errorf("variable %s has no initial distribution", v.Path())
 		}
+		if _, isCopy := kind.(copyOf); isCopy {
+			copies = append(copies, v)
+			continue
+		}
+		if v.Shape().DType != dtypes.Float32 { // a counter
+			if err := v.SetValue(tensors.FromShape(v.Shape())); err != nil {
+				return err
+			}
+			continue
+		}
 		values := make([]float32, v.Shape().Size())
 		switch kind.(Init) {
 		case InitOnes:
@@ -84,14 +97,12 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 				values[i] = 1
 			}
 		case InitNormal:
-			h := fnv.New64a()
-			h.Write([]byte(v.Path()))
-			rng := rand.New(rand.NewPCG(seed, h.Sum64()))
-			for i := range values {
-				values[i] = float32(rng.NormFloat64() * initializerRange)
-			}
+			normal(values, v.Path(), seed, initializerRange)
 		case InitGrid:
 			fillGrid(values, v.Shape().Dim(-1))
+		case InitQueue:
+			normal(values, v.Path(), seed, 1)
+			unitColumns(values, v.Shape().Dim(-1))
 		case InitTemperature:
 			values[0] = 0.07
 		case InitLogitScale:
@@ -101,7 +112,61 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 			return err
 		}
 	}
+	for _, v := range copies {
+		kind, _ := store.GetParam(initKey(v.Path()))
+		value, err := store.GetVariable(string(kind.(copyOf))).Value()
+		if err == nil {
+			value, err = value.LocalClone()
+		}
+		if err == nil {
+			err = v.SetValue(value)
+		}
+		if err != nil {
+			return fmt.Errorf("variable %s: %w", v.Path(), err)
+		}
+	}
 	return nil
+}
+
+// copyOf is the initial "distribution" of a variable that starts as another one, by path.
+type copyOf string
+
+// CopyOf is a variable of the shape of another one that starts with its value: the momentum copy of a
+// weight.
+func CopyOf(scope *model.Scope, name string, of *model.Variable) *model.Variable {
+	v := scope.VariableWithShape(name, of.Shape())
+	scope.Store().SetParam(initKey(v.Path()), copyOf(of.Path()))
+	return v
+}
+
+// Counter is a whole number that steps carry on, from 0: a variable int32 [1].
+func Counter(scope *model.Scope, name string) *model.Variable {
+	v := scope.VariableWithShape(name, shapes.Make(dtypes.Int32, 1))
+	scope.Store().SetParam(initKey(v.Path()), InitZeros)
+	return v
+}
+
+// normal draws values that depend on seed and path alone.
+func normal(values []float32, path string, seed uint64, deviation float64) {
+	h := fnv.New64a()
+	h.Write([]byte(path))
+	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
+	for i := range values {
+		values[i] = float32(rng.NormFloat64() * deviation)
+	}
+}
+
+// unitColumns gives the columns of a matrix unit length.
+func unitColumns(values []float32, columns int) {
+	for c := range columns {
+		norm := 0.0
+		for i := c; i < len(values); i += columns {
+			norm += float64(values[i]) * float64(values[i])
+		}
+		for i := c; i < len(values); i += columns {
+			values[i] /= float32(math.Sqrt(norm) + 1e-12)
+		}
+	}
 }
 
 // StepRNG is the random stream of one training step: a function of seed and step alone.

@@ -45,7 +45,11 @@ func TiedHead(table, x *Node) *Node {
 // eps has no default: every family of checkpoints has its own.
 func LayerNorm(scope *model.Scope, x *Node, eps float64) *Node {
 	dim := x.Shape().Dim(-1)
-	weight, bias := Param(scope, "weight", x, InitOnes, dim), Param(scope, "bias", x, InitZeros, dim)
+	return Normed(x, Param(scope, "weight", x, InitOnes, dim), Param(scope, "bias", x, InitZeros, dim), eps)
+}
+
+// Normed is LayerNorm with a weight and bias [dim] of the caller's.
+func Normed(x, weight, bias *Node, eps float64) *Node {
 	return gomlxnn.LayerNorm(x, []int{x.Rank() - 1}, eps,
 		ExpandLeftToRank(weight, x.Rank()), ExpandLeftToRank(bias, x.Rank()), nil)
 }
@@ -58,6 +62,13 @@ func EmbeddingTable(scope *model.Scope, g GraphProvider, vocab, dim int) *Node {
 // Lookup takes rows of a table: table [vocab, dim], ids [...] -> [..., dim].
 func Lookup(table, ids *Node) *Node {
 	return Gather(table, InsertAxes(ids, -1))
+}
+
+// WithFirst replaces the first column, [CLS] by [DEC] for instance: ids int32 [batch, text].
+func WithFirst(ids *Node, id int) *Node {
+	batch := ids.Shape().Dim(0)
+	first := BroadcastToDims(Reshape(ConstAs(ids, id), 1, 1), batch, 1)
+	return Concatenate([]*Node{first, Slice(ids, AxisRange(), AxisRange(1))}, 1)
 }
 
 // PatchEmbedding is the convolution of a ViT whose stride is its kernel, as one product:
@@ -120,7 +131,9 @@ func Param(scope *model.Scope, name string, like *Node, init Init, dims ...int) 
 func param(scope *model.Scope, name string, g GraphProvider, dtype dtypes.DType, init Init, dims ...int) *Node {
 	// Masters are float32; a lower compute precision converts at the use.
 	v := scope.VariableWithShape(name, shapes.Make(dtypes.Float32, dims...))
-	scope.Store().SetParam(initKey(v.Path()), init)
+	if _, known := scope.Store().GetParam(initKey(v.Path())); !known { // a CopyOf keeps its own
+		scope.Store().SetParam(initKey(v.Path()), init)
+	}
 	node := v.NodeValue(g.Graph())
 	if dtype != dtypes.Float32 {
 		node = ConvertDType(node, dtype)

@@ -104,6 +104,18 @@ func Positions(mask *Node) *Node {
 // -> states [batch, seq, word_embed_proj_dim] for Logits, and each layer's own keys and values
 // [batch, heads, seq, head_dim].
 func Decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past []KV) (*Node, []KV) {
+	states, cache, _ := decode(scope, cfg, embeds, positions, mask, past)
+	return states, cache
+}
+
+// States is Decode without a past, for those who look inside: also the input of each layer,
+// NumHiddenLayers of [batch, seq, hidden].
+func States(scope *model.Scope, cfg *Config, embeds, positions, mask *Node) (final *Node, layers []*Node) {
+	final, _, layers = decode(scope, cfg, embeds, positions, mask, nil)
+	return final, layers
+}
+
+func decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past []KV) (final *Node, cache []KV, inputs []*Node) {
 	decoder := scope.At("model").At("decoder")
 	x := embeds
 	if cfg.WordEmbedProjDim != cfg.HiddenSize {
@@ -112,12 +124,12 @@ func Decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past
 	positionTable := nn.EmbeddingTable(decoder.At("embed_positions"), x, cfg.MaxPositionEmbeddings+positionOffset, cfg.HiddenSize)
 	x = Add(x, nn.Lookup(positionTable, AddScalar(positions, positionOffset)))
 	x = nn.Dropout(x, cfg.Dropout)
-	var cache []KV
 	for i := range cfg.NumHiddenLayers {
 		var before *KV
 		if past != nil {
 			before = &past[i]
 		}
+		inputs = append(inputs, x)
 		var kv KV
 		x, kv = layer(decoder.At("layers").At("%d", i), cfg, x, mask, before)
 		cache = append(cache, kv)
@@ -128,7 +140,7 @@ func Decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past
 	if cfg.WordEmbedProjDim != cfg.HiddenSize {
 		x = nn.LinearNoBias(decoder.At("project_out"), x, cfg.WordEmbedProjDim)
 	}
-	return x, cache
+	return x, cache, inputs
 }
 
 // Logits are the scores of the next word, by the tied embedding table:

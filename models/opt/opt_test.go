@@ -21,30 +21,6 @@ func causal(mask, like *Node) *Node {
 	return nn.AdditiveMask(LogicalAnd(seen, BroadcastToDims(nn.Causal(mask.Graph(), seq), batch, seq, seq)), like)
 }
 
-// TestLayout350m compares the layout with norms behind the sublayers and projected word embeddings,
-// padded right and left.
-func TestLayout350m(t *testing.T) {
-	c := golden.Open(t, layoutCase)
-	var cfg opt.Config
-	c.JSON("model/config.json", &cfg)
-	if err := cfg.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	f := golden.New(t, golden.Backend(t), golden.Store(t, c.Weights("model")), func(scope *model.Scope, in []*Node) []*Node {
-		embeds := opt.Embed(scope, &cfg, in[0])
-		states, _ := opt.Decode(scope, &cfg, embeds, opt.Positions(in[1]), causal(in[1], embeds), nil)
-		return []*Node{states, opt.Logits(scope, &cfg, states)}
-	})
-	mask := c.Input("attention_mask")
-	out := f.Run(c.Input("input_ids"), mask)
-	f.UsesAll()
-	golden.Near(t, "hidden_states.2", golden.Masked(out[0], mask), golden.Masked(c.Want("hidden_states.2"), mask), 1e-4, 1e-4)
-	golden.Near(t, "logits", golden.Masked(out[1], mask), golden.Masked(c.Want("logits"), mask), 1e-4, 1e-4)
-	mask = c.Input("leftpad_attention_mask")
-	out = f.Run(c.Input("leftpad_input_ids"), mask)
-	golden.Near(t, "leftpad.logits", golden.Masked(out[1], mask), golden.Masked(c.Want("leftpad.logits"), mask), 1e-4, 1e-4)
-}
-
 // TestPastEqualsWhole decodes the last four tokens with the keys and values of the first six.
 func TestPastEqualsWhole(t *testing.T) {
 	const first = 6

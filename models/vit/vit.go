@@ -1,6 +1,9 @@
-// Package vit is the image encoder of BLIP-2: a pre-LN vision transformer with class token and
-// learned positions (Dosovitskiy et al., https://arxiv.org/abs/2010.11929), in the two layouts
-// that BLIP-2 was trained with (its section 3.4): OpenAI's CLIP ViT and EVA-CLIP's.
+// Package vit is the image encoder of BLIP and BLIP-2: a pre-LN vision transformer with class token
+// and learned positions (Dosovitskiy et al., https://arxiv.org/abs/2010.11929), in the layouts of
+// OpenAI's CLIP ViT and of EVA-CLIP, which BLIP-2 was trained with (its section 3.4), and of BLIP.
+//
+//	vit.go        config, blocks
+//	positions.go  positions for pictures of another size
 package vit
 
 import (
@@ -12,10 +15,13 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// The two layouts, named as config.json's "model_type" names them.
+// The layouts, named as config.json's "model_type" names them.
 const (
 	EVA  = "blip_2_vision_model" // packed qkv, patch bias, no norm before the blocks
 	CLIP = "clip_vision_model"   // separate q, k, v; no patch bias; pre_layrnorm (sic)
+	BLIP = "blip_vision_model"   // EVA's names, with a bias everywhere
+
+	InstructBLIP = "instructblip_vision_model" // EVA's in all
 )
 
 // Config mirrors "vision_config" of a Hugging Face config.json.
@@ -31,6 +37,10 @@ type Config struct {
 	LayerNormEps      float64 `json:"layer_norm_eps"`
 	QKVBias           bool    `json:"qkv_bias"`
 	InitializerRange  float64 `json:"initializer_range"`
+
+	// PositionAlignCorners resizes positions with the corners of both grids on each other, as LAVIS
+	// does for CLIP's tower. No other program reads this key.
+	PositionAlignCorners bool `json:"position_align_corners,omitempty"`
 }
 
 // Default is the class default of transformers' Blip2VisionConfig: EVA-CLIP ViT-g/14 without its
@@ -46,11 +56,17 @@ func DefaultCLIP() Config {
 		ImageSize: 224, PatchSize: 32, HiddenAct: "quick_gelu", LayerNormEps: 1e-5, QKVBias: true, InitializerRange: nn.InitializerRange}
 }
 
+// DefaultBLIP is the class default of transformers' BlipVisionConfig: ViT-B/16 at 384 pixels.
+func DefaultBLIP() Config {
+	return Config{ModelType: BLIP, HiddenSize: 768, IntermediateSize: 3072, NumHiddenLayers: 12, NumAttentionHeads: 12,
+		ImageSize: 384, PatchSize: 16, HiddenAct: "gelu", LayerNormEps: 1e-5, QKVBias: true, InitializerRange: 1e-10}
+}
+
 // Validate says what of the config cannot be built.
 func (c *Config) Validate() error {
 	switch {
-	case c.ModelType != EVA && c.ModelType != CLIP:
-		return fmt.Errorf("vision_config: model_type %q is not %s or %s", c.ModelType, EVA, CLIP)
+	case c.ModelType != EVA && c.ModelType != CLIP && c.ModelType != BLIP && c.ModelType != InstructBLIP:
+		return fmt.Errorf("vision_config: model_type %q is not %s, %s, %s or %s", c.ModelType, EVA, CLIP, BLIP, InstructBLIP)
 	case c.HiddenSize < 1 || c.IntermediateSize < 1 || c.NumHiddenLayers < 1 || c.PatchSize < 1 || c.ImageSize < 1:
 		return fmt.Errorf("vision_config: sizes must be positive")
 	case c.NumAttentionHeads < 1 || c.HiddenSize%c.NumAttentionHeads != 0:
@@ -94,7 +110,7 @@ func PostLayerNorm(scope *model.Scope, cfg *Config, x *Node) *Node {
 
 // embed is [CLS; patches row by row] + positions: [batch, 3, height, width] -> [batch, patches, hidden].
 func embed(scope *model.Scope, cfg *Config, pixels *Node) *Node {
-	patches := nn.PatchEmbedding(scope.At("patch_embedding"), pixels, cfg.PatchSize, cfg.HiddenSize, cfg.ModelType == EVA)
+	patches := nn.PatchEmbedding(scope.At("patch_embedding"), pixels, cfg.PatchSize, cfg.HiddenSize, cfg.ModelType != CLIP)
 	batch, tokens := pixels.Shape().Dim(0), patches.Shape().Dim(1)+1
 	var class, position *Node
 	if cfg.ModelType == CLIP {
@@ -107,7 +123,8 @@ func embed(scope *model.Scope, cfg *Config, pixels *Node) *Node {
 	class = BroadcastToDims(Reshape(class, 1, 1, cfg.HiddenSize), batch, 1, cfg.HiddenSize)
 	x := Concatenate([]*Node{class, patches}, 1)
 	x.AssertDims(batch, tokens, cfg.HiddenSize)
-	return Add(x, Reshape(position, 1, tokens, cfg.HiddenSize))
+	rows, cols := pixels.Shape().Dim(2)/cfg.PatchSize, pixels.Shape().Dim(3)/cfg.PatchSize
+	return Add(x, positionsFor(cfg, Reshape(position, 1, cfg.Tokens(), cfg.HiddenSize), rows, cols))
 }
 
 func block(scope *model.Scope, cfg *Config, x *Node) *Node {

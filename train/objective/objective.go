@@ -3,6 +3,7 @@
 //	objective.go  the type, and what is common
 //	stage1.go     ITC + ITM + ITG of BLIP-2 (paper, section 3.2)
 //	stage2.go     language modelling after a soft visual prompt (section 3.3)
+//	stage2_t5.go  prefix language modelling with a T5
 //	unimodal.go   the contrastive and language losses of the towers that are frozen afterwards
 package objective
 

@@ -43,6 +43,34 @@ func TestLMParity(t *testing.T) {
 	c.Check("loss", out[0])
 }
 
+const lavisCase = "blip2-qformer-stage1"
+
+// lavis is the stage-1 model of LAVIS: its checkpoint under our names, its config, and the
+// objective with negatives given as inputs 3 and 4.
+func lavis(t *testing.T, c *golden.Case) (*model.Store, blip2.Config, func(in []*Node, exact bool) Stage1) {
+	t.Helper()
+	weights, err := blip2.ConvertLAVIS(c.Weights("model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cfg blip2.Config
+	c.JSON("model_hf/config.json", &cfg)
+	return golden.Store(t, weights), cfg, func(in []*Node, exact bool) Stage1 {
+		trained := cfg
+		trained.Vision.LayerNormEps = 1e-5 // of ln_vision in LAVIS; the frozen blocks have 1e-6
+		return Stage1{Config: &trained, DecoderID: 287, Smoothing: 0.1, ExactKeys: exact,
+			Negatives: func(_, _ *Node) (*Node, *Node) { return in[3], in[4] }}
+	}
+}
+
+func lavisInputs(c *golden.Case) []*tensors.Tensor {
+	var in []*tensors.Tensor
+	for _, name := range []string{"pixel_values", "input_ids", "attention_mask", "neg_image_index", "neg_text_index"} {
+		in = append(in, c.Input(name))
+	}
+	return in
+}
+
 // stage1Losses computes losses 0 to 2 with given negatives: inputs pixels, ids, mask, negatives of
 // text and of pictures, picture numbers.
 func stage1Losses(t *testing.T) (f *golden.Func, c *golden.Case) {

@@ -80,7 +80,7 @@ func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stag
 	l.ITM = ReduceAllMean(nn.CrossEntropy(l.MatchLogits, labels, 0))
 
 	if !s.WithoutITG {
-		decoder := withFirst(ids, s.DecoderID)
+		decoder := nn.WithFirst(ids, s.DecoderID)
 		l.TextLogits = blip2.GenerateText(scope, cfg, l.Images.Past, allButLast(decoder), allButLast(mask))
 		l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
 	}
@@ -141,13 +141,6 @@ func (s Stage1) match(scope *model.Scope, im blip2.Images, ids, mask, imageOfTex
 func sameImage(images *Node) *Node {
 	batch := images.Shape().Dim(0)
 	return Equal(BroadcastToDims(InsertAxes(images, 1), batch, batch), BroadcastToDims(InsertAxes(images, 0), batch, batch))
-}
-
-// withFirst replaces the first column: ids [batch, text].
-func withFirst(ids *Node, id int) *Node {
-	batch := ids.Shape().Dim(0)
-	first := BroadcastToDims(Reshape(ConstAs(ids, id), 1, 1), batch, 1)
-	return Concatenate([]*Node{first, Slice(ids, AxisRange(), AxisRange(1))}, 1)
 }
 
 // ITMChance is the loss of a head that learned only that one pair of three matches.

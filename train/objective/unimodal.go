@@ -48,8 +48,8 @@ func (c CLIP) losses(scope *model.Scope, in []*Node) []*Node {
 	if c.HardNegatives {
 		texts = Concatenate([]*Node{ids, in[2]}, 0)
 	}
-	textStates := clip.TextStates(scope, cfg, texts)
-	text := clip.ProjectText(scope, cfg, texts, textStates)
+	textStates := clip.TextStates(scope, cfg, texts, nil)
+	text := clip.ProjectText(scope, cfg, clip.PoolText(cfg, textStates, texts))
 	scale := MinScalar(clip.LogitScale(scope, image), 100) // as the paper clips it
 	logits := Mul(Einsum("id,td->it", image, text), scale) // [batch, texts]
 	own := Iota(logits.Graph(), shapes.Make(dtypes.Int32, batch), 0)

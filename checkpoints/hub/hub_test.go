@@ -1,0 +1,554 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeHub plays the hub, and the host that large files come from, with faults on demand.
+type fakeHub struct {
+	t       *testing.T
+	hub     *httptest.Server
+	storage *httptest.Server // another port: another host
+
+	mu       sync.Mutex
+	files    map[string][]byte
+	commit   string
+	requests []string // METHOD PATH RANGE
+	leaked   bool     // the storage saw a token
+
+	token      string // what the hub asks for
+	cutAfter   int    // bytes after which the storage cuts the connection, once per request while > 0
+	cuts       int    // how many connections are cut
+	damage     int    // how many answers of the storage are damaged
+	longer     int    // bytes that the storage sends too many
+	tooMany    int    // how many requests get 429
+	noRanges   bool   // the storage ignores Range
+	noListing  bool   // there is no API
+	redirectTo string // where large files redirect to, instead of the storage
+}
+
+func newFakeHub(t *testing.T, files map[string]string) *fakeHub {
+	f := &fakeHub{t: t, files: map[string][]byte{}, commit: strings.Repeat("0123456789", 4)}
+	for name, content := range files {
+		f.files[name] = []byte(content)
+	}
+	f.hub = httptest.NewServer(http.HandlerFunc(f.serveHub))
+	f.storage = httptest.NewServer(http.HandlerFunc(f.serveStorage))
+	t.Cleanup(f.hub.Close)
+	t.Cleanup(f.storage.Close)
+	return f
+}
+
+// client is a client of the fake with its own cache; it notes waits instead of waiting.
+func (f *fakeHub) client(cache string, waits *[]time.Duration) *Client {
+	f.t.Setenv("HF_ENDPOINT", f.hub.URL)
+	f.t.Setenv("HF_HUB_CACHE", cache)
+	f.t.Setenv("HF_HOME", f.t.TempDir())
+	for _, variable := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} {
+		f.t.Setenv(variable, "")
+	}
+	c, err := New()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	c.sleep = func(ctx context.Context, d time.Duration) error {
+		if waits != nil {
+			*waits = append(*waits, d)
+		}
+		return ctx.Err()
+	}
+	return c
+}
+
+func (f *fakeHub) note(r *http.Request) {
+	f.requests = append(f.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
+}
+
+func (f *fakeHub) serveHub(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note(r)
+	if f.tooMany > 0 {
+		f.tooMany--
+		w.Header().Set("Retry-After", "7")
+		http.Error(w, "slow down", http.StatusTooManyRequests)
+		return
+	}
+	if f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token {
+		http.Error(w, "who are you", http.StatusUnauthorized)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/api/models/org/model/revision/") && !f.noListing {
+		type sibling struct {
+			Name string `json:"rfilename"`
+		}
+		var siblings []sibling
+		for name := range f.files {
+			siblings = append(siblings, sibling{name})
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"sha": f.commit, "siblings": siblings})
+		return
+	}
+	rest, ok := strings.CutPrefix(r.URL.Path, "/org/model/resolve/")
+	_, name, _ := strings.Cut(rest, "/")
+	data, there := f.files[name]
+	if !ok || !there {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("X-Repo-Commit", f.commit)
+	if strings.HasSuffix(name, ".json") { // a small file
+		w.Header().Set("ETag", `"`+gitHash(data)+`"`)
+		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		_, _ = w.Write(data)
+		return
+	}
+	sum := sha256.Sum256(data)
+	w.Header().Set("X-Linked-Etag", `"`+hex.EncodeToString(sum[:])+`"`)
+	w.Header().Set("X-Linked-Size", strconv.Itoa(len(data)))
+	target := f.storage.URL
+	if f.redirectTo != "" {
+		target = f.redirectTo
+	}
+	http.Redirect(w, r, target+"/"+name+"?signature=x", http.StatusFound)
+}
+
+func (f *fakeHub) serveStorage(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note(r)
+	f.leaked = f.leaked || r.Header.Get("Authorization") != ""
+	data := f.files[strings.TrimPrefix(r.URL.Path, "/")]
+	whole := len(data)
+	begin := 0
+	if f.damage > 0 {
+		f.damage--
+		data = append([]byte{data[0] ^ 1}, data[1:]...)
+	}
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &begin); err == nil && !f.noRanges {
+		end := whole
+		if _, last, _ := strings.Cut(r.Header.Get("Range"), "-"); last != "" {
+			n, _ := strconv.Atoi(last)
+			end = min(n+1, whole)
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", begin, end-1, whole))
+		w.Header().Set("Content-Length", strconv.Itoa(end-begin))
+		w.WriteHeader(http.StatusPartialContent)
+		data = data[begin:end]
+	} else {
+		data = append(data[:len(data):len(data)], make([]byte, f.longer)...)
+		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	}
+	if f.cuts > 0 && f.cutAfter < len(data) {
+		f.cuts--
+		_, _ = w.Write(data[:f.cutAfter])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = w.Write(data)
+}
+
+func gitHash(data []byte) string {
+	sum := sha1.Sum(append([]byte(fmt.Sprintf("blob %d\x00", len(data))), data...))
+	return hex.EncodeToString(sum[:])
+}
+
+var id = ID{"org/model", "main"}
+
+func model() map[string]string {
+	return map[string]string{
+		"config.json": `{"model_type": "opt"}`, "tokenizer.json": `{}`, "README.md": "not wanted", "pytorch_model.bin": "not wanted either",
+		"model.safetensors": strings.Repeat("weights ", 1000),
+	}
+}
+
+func (f *fakeHub) check(dir string, names ...string) {
+	f.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if len(entries) != len(names) {
+		f.t.Errorf("the snapshot has %v, want %q", entries, names)
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || string(data) != string(f.files[name]) {
+			f.t.Errorf("%s: got %.40q, %v", name, data, err)
+		}
+	}
+}
+
+// count tells how many requests start so.
+func (f *fakeHub) count(prefix string) int {
+	n := 0
+	for _, r := range f.requests {
+		if strings.HasPrefix(r, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func folder(t *testing.T, c *Client) string {
+	t.Helper()
+	dir, err := c.Folder(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func fails(t *testing.T, c *Client, wants ...string) {
+	t.Helper()
+	dir, err := c.Folder(context.Background(), id)
+	if err == nil {
+		t.Fatalf("got %s, want an error with %q", dir, wants)
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+func TestDownload(t *testing.T) {
+	for _, noListing := range []bool{false, true} {
+		f := newFakeHub(t, model())
+		f.noListing = noListing
+		cache := t.TempDir()
+		c := f.client(cache, nil)
+		var last string
+		c.Progress = func(file string, done, total int64) { last = fmt.Sprint(file, done, total) }
+		dir := folder(t, c)
+		f.check(dir, "config.json", "tokenizer.json", "model.safetensors")
+		if want := filepath.Join(cache, "models--org--model", "snapshots", f.commit); dir != want {
+			t.Errorf("the folder is %s, want %s", dir, want)
+		}
+		if last != "model.safetensors8000 8000" {
+			t.Errorf("the last progress was %s", last)
+		}
+		if ref, err := os.ReadFile(filepath.Join(cache, "models--org--model", "refs", "main")); err != nil || string(ref) != f.commit {
+			t.Errorf("refs/main is %q, %v", ref, err)
+		}
+		link, err := os.Readlink(filepath.Join(dir, "config.json"))
+		if want := filepath.Join("..", "..", "blobs", gitHash(f.files["config.json"])); err != nil || link != want {
+			t.Errorf("config.json links to %s, %v, want %s", link, err, want)
+		}
+		before := len(f.requests)
+		f.hub.Close() // what is in the cache needs no network
+		if again := folder(t, c); again != dir || len(f.requests) != before {
+			t.Errorf("got %s and %d requests more", again, len(f.requests)-before)
+		}
+		c.Offline = true
+		folder(t, c)
+	}
+}
+
+func TestShards(t *testing.T) {
+	files := map[string]string{
+		"config.json": "{}", "model-00001-of-00002.safetensors": "one", "model-00002-of-00002.safetensors": "two", "model-old.safetensors": "not wanted",
+		"model.safetensors.index.json": `{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors", "c": "model-00001-of-00002.safetensors"}}`,
+	}
+	f := newFakeHub(t, files)
+	f.check(folder(t, f.client(t.TempDir(), nil)), "config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+	f.files["model.safetensors.index.json"] = []byte(`{"weight_map": {"a": "../../../evil"}}`)
+	fails(t, f.client(t.TempDir(), nil), "is not the name of a file")
+
+	f = newFakeHub(t, map[string]string{"config.json": "{}", "pytorch_model.bin": "old"})
+	f.check(folder(t, f.client(t.TempDir(), nil)), "config.json", "pytorch_model.bin")
+	f = newFakeHub(t, map[string]string{"config.json": "{}"})
+	fails(t, f.client(t.TempDir(), nil), "has no model.safetensors")
+	dir, err := f.client(t.TempDir(), nil).ConfigFolder(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.check(dir, "config.json")
+}
+
+// TestResume cuts the connection twice: each request goes on where the last one ended.
+func TestResume(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.cuts, f.cutAfter = 2, 3000
+	var waits []time.Duration
+	f.check(folder(t, f.client(t.TempDir(), &waits)), "config.json", "tokenizer.json", "model.safetensors")
+	if f.count("GET /model.safetensors bytes=3000-") != 1 || f.count("GET /model.safetensors bytes=6000-") != 1 || len(waits) != 2 {
+		t.Errorf("requests %q, waits %v", f.requests, waits)
+	}
+}
+
+// TestResumeLater continues what an earlier process left.
+func TestResumeLater(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.cuts, f.cutAfter = 1, 5000
+	cache := t.TempDir()
+	c := f.client(cache, nil)
+	c.sleep = func(context.Context, time.Duration) error { return context.Canceled } // killed
+	fails(t, c, "canceled")
+	f.check(folder(t, f.client(cache, nil)), "config.json", "tokenizer.json", "model.safetensors")
+	if f.count("GET /model.safetensors bytes=5000-") != 1 {
+		t.Errorf("requests %q", f.requests)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cache, "models--org--model", "blobs", "*.incomplete")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestNoRanges restarts where the server cannot resume, but not for ever.
+func TestNoRanges(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.cuts, f.cutAfter, f.noRanges = 2, 3000, true
+	f.check(folder(t, f.client(t.TempDir(), nil)), "config.json", "tokenizer.json", "model.safetensors")
+	f.cuts = 1000
+	fails(t, f.client(t.TempDir(), nil), "org/model: model.safetensors", "broke off after 3000 bytes")
+	if cut := 1000 - f.cuts; cut > 2*maxAttempts {
+		t.Errorf("%d attempts", cut)
+	}
+}
+
+func TestWrongLength(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.longer, f.noRanges = 5, true
+	cache := t.TempDir()
+	fails(t, f.client(cache, nil), "wrong length: more comes than the announced 8000 bytes")
+	if complete(filepath.Join(cache, "models--org--model", "snapshots", f.commit), true) {
+		t.Error("the snapshot counts as complete")
+	}
+}
+
+func TestChecksum(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.damage = 1
+	f.check(folder(t, f.client(t.TempDir(), nil)), "config.json", "tokenizer.json", "model.safetensors") // fetched once more
+	if n := f.count("GET /model.safetensors"); n != 2 {
+		t.Errorf("%d requests", n)
+	}
+	f.damage = 1000
+	cache := t.TempDir()
+	fails(t, f.client(cache, nil), "model.safetensors", "checksum", "announced")
+	if left, _ := filepath.Glob(filepath.Join(cache, "models--org--model", "snapshots", "*", "model.safetensors")); len(left) > 0 {
+		t.Errorf("damaged weights are in the snapshot: %q", left)
+	}
+}
+
+func TestToken(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.token = "hf_secret"
+	fails(t, f.client(t.TempDir(), nil), "HTTP 401", "private or gated", "set HF_TOKEN", f.hub.URL+"/org/model ")
+	c := f.client(t.TempDir(), nil)
+	c.Token = "hf_wrong"
+	fails(t, c, "HTTP 401", "the token in HF_TOKEN")
+	if n := len(f.requests); n != 2 {
+		t.Errorf("a refusal was asked again: %q", f.requests)
+	}
+	c.Token = "hf_secret"
+	f.check(folder(t, c), "config.json", "tokenizer.json", "model.safetensors")
+	if f.leaked {
+		t.Error("the token went to another host")
+	}
+	_, err := c.Folder(context.Background(), ID{"org/unknown", "main"})
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "HTTP 404") {
+		t.Errorf("an unknown model: got %v", err)
+	}
+}
+
+// TestStoredToken reads what the Python library's login stored.
+func TestStoredToken(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.client(t.TempDir(), nil)
+	if err := os.WriteFile(filepath.Join(os.Getenv("HF_HOME"), "token"), []byte("hf_stored\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := New(); err != nil || c.Token != "hf_stored" {
+		t.Errorf("got %q, %v", c.Token, err)
+	}
+	t.Setenv("HF_TOKEN", "hf_given")
+	if c, err := New(); err != nil || c.Token != "hf_given" {
+		t.Errorf("got %q, %v", c.Token, err)
+	}
+}
+
+func TestTooManyRequests(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.tooMany = 2
+	var waits []time.Duration
+	folder(t, f.client(t.TempDir(), &waits))
+	if len(waits) != 2 || waits[0] != 7*time.Second {
+		t.Errorf("waits %v", waits)
+	}
+	f.tooMany = 1000
+	fails(t, f.client(t.TempDir(), nil), "HTTP 429", "HF_TOKEN")
+	if n := 1000 - f.tooMany; n != maxAttempts {
+		t.Errorf("%d attempts", n)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.redirectTo = "ftp://127.0.0.1"
+	fails(t, f.client(t.TempDir(), nil), "no address")
+	var circle *httptest.Server
+	circle = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, circle.URL+"/again", http.StatusFound)
+	}))
+	defer circle.Close()
+	f.redirectTo = circle.URL
+	fails(t, f.client(t.TempDir(), nil), "in circles")
+}
+
+// TestOffline makes no request at all.
+func TestOffline(t *testing.T) {
+	f := newFakeHub(t, model())
+	c := f.client(t.TempDir(), nil)
+	t.Setenv("HF_HUB_OFFLINE", "1")
+	offline, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails(t, offline, "HF_HUB_OFFLINE", c.Cache)
+	if len(f.requests) != 0 {
+		t.Errorf("requests %q", f.requests)
+	}
+	f.hub.Close()
+	fails(t, c, strings.TrimPrefix(f.hub.URL, "http://"))
+}
+
+// TestRefresh follows a branch that moved; without it the cache counts.
+func TestRefresh(t *testing.T) {
+	f := newFakeHub(t, model())
+	c := f.client(t.TempDir(), nil)
+	old := folder(t, c)
+	f.commit, f.files["model.safetensors"] = strings.Repeat("ab", 20), []byte("new")
+	if got := folder(t, c); got != old {
+		t.Errorf("got %s", got)
+	}
+	c.Refresh = true
+	f.check(folder(t, c), "config.json", "tokenizer.json", "model.safetensors")
+	if f.count("GET /org/model/resolve/"+f.commit+"/tokenizer.json") != 0 {
+		t.Error("an unchanged file was fetched again")
+	}
+}
+
+// TestConcurrent lets several clients, as several processes would, want the same model.
+func TestConcurrent(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.cuts, f.cutAfter = 3, 1000
+	cache := t.TempDir()
+	c := f.client(cache, nil)
+	var wait sync.WaitGroup
+	for range 6 {
+		wait.Go(func() {
+			mine := *c
+			dir, err := mine.Folder(context.Background(), id)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if data, err := os.ReadFile(filepath.Join(dir, "model.safetensors")); err != nil || string(data) != string(f.files["model.safetensors"]) {
+				t.Errorf("got %.40q, %v", data, err)
+			}
+		})
+	}
+	wait.Wait()
+	if n := f.count("GET /model.safetensors"); n != 4 {
+		t.Errorf("%d requests for one file with three cuts", n)
+	}
+}
+
+func TestParseID(t *testing.T) {
+	for s, want := range map[string]ID{
+		"org/model": {"org/model", "main"}, "gpt2": {"gpt2", "main"}, "org/model@v1.0": {"org/model", "v1.0"}, "org/model@refs/pr/1": {"org/model", "refs/pr/1"},
+		"Org_1/m.o-d": {"Org_1/m.o-d", "main"},
+	} {
+		got, ok := ParseID(s)
+		if !ok || got != want {
+			t.Errorf("%s: got %v, %v", s, got, ok)
+		}
+		if got.String() != s {
+			t.Errorf("%s: came back as %s", s, got)
+		}
+	}
+	for _, s := range []string{"", "/", "/model", "org/", "a/b/c", "./model", "../model", "a/..", "~/model", "org/model@", "org/model@../x", "org/model@/x", "o--r/model", `org\model`, "org/mo del"} {
+		if got, ok := ParseID(s); ok {
+			t.Errorf("%q became %v", s, got)
+		}
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	t.Setenv("HF_ENDPOINT", "not a hub")
+	if _, err := New(); err == nil || !strings.Contains(err.Error(), "HF_ENDPOINT") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("HF_ENDPOINT", "")
+	t.Setenv("HF_TOKEN", "with\nnew line")
+	if _, err := New(); err == nil || !strings.Contains(err.Error(), "HF_TOKEN") || strings.Contains(err.Error(), "new line") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// safetensors is a file with a header and zeros behind it.
+func safetensors(header string, size int) string {
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header + strings.Repeat("\x00", size)
+}
+
+// TestHeaders looks at weights without fetching them.
+func TestHeaders(t *testing.T) {
+	large := safetensors(`{"a":{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}`, 4000)
+	small := safetensors(`{"b":{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}}`, 6)
+	for name, files := range map[string]map[string]string{
+		"whole": {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": large},
+		"shards": {"config.json": "{}", "tokenizer.json": "{}", "model-1.safetensors": large, "model-2.safetensors": small,
+			"model.safetensors.index.json": `{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}`},
+	} {
+		f := newFakeHub(t, files)
+		c := f.client(t.TempDir(), nil)
+		tensors, err := c.Headers(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shape, ok := tensors.Shape("a"); !ok || shape.String() != "(Float32)[1000]" || len(tensors.Names()) != len(files)-3 && name == "shards" {
+			t.Errorf("%s: a is %s, tensors %q", name, shape, tensors.Names())
+		}
+		if _, err := tensors.Tensor("a"); err == nil {
+			t.Errorf("%s: a tensor was read without its file", name)
+		}
+		if n := f.count("GET /model"); n != f.count("GET /model-1.safetensors bytes=")+f.count("GET /model-2.safetensors bytes=")+f.count("GET /model.safetensors bytes=") {
+			t.Errorf("%s: requests %q", name, f.requests)
+		}
+		if complete(c.repo(id).snapshot(f.commit), true) {
+			t.Errorf("%s: the snapshot counts as complete", name)
+		}
+		folder(t, c) // the weights still come when they are needed
+		before := len(f.requests)
+		if tensors, err = c.Headers(context.Background(), id); err != nil {
+			t.Fatal(err)
+		}
+		if value, err := tensors.Tensor("a"); err != nil || value.Size() != 1000 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(f.requests) != before {
+			t.Errorf("%s: requests %q for a model in the cache", name, f.requests[before:])
+		}
+	}
+	f := newFakeHub(t, map[string]string{"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "not safetensors"})
+	if _, err := f.client(t.TempDir(), nil).Headers(context.Background(), id); err == nil || !strings.Contains(err.Error(), "org/model/model.safetensors: not a safetensors file") {
+		t.Errorf("got %v", err)
+	}
+}
