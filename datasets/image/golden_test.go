@@ -44,7 +44,7 @@ func TestDecodeEqualsPillow(t *testing.T) {
 		"cmyk.jpg": 3, "grey.jpg": 1, "photo420.jpg": 3, "photo422.jpg": 3, "photo444.jpg": 3, "progressive.jpg": 3,
 	}
 	for name, want := range readGolden(t).Decoded {
-		got, err := Open(filepath.Join("testdata", name), AlphaDrop)
+		got, err := Open(filepath.Join("testdata", name), Options{})
 		if err != nil {
 			t.Error(err)
 			continue
@@ -68,7 +68,7 @@ func TestAlphaOnWhiteEqualsPillow(t *testing.T) {
 		t.Fatal("no golden picture on white")
 	}
 	for name, want := range white {
-		got, err := Open(filepath.Join("testdata", name), AlphaWhite)
+		got, err := Open(filepath.Join("testdata", name), Options{Alpha: AlphaWhite})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestAlphaOnWhiteEqualsPillow(t *testing.T) {
 func TestResizeEqualsPillow(t *testing.T) {
 	filters := map[string]Filter{"bicubic": Bicubic, "bilinear": Bilinear}
 	for _, want := range readGolden(t).Resized {
-		img, err := Open(filepath.Join("testdata", want.File), AlphaDrop)
+		img, err := Open(filepath.Join("testdata", want.File), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
