@@ -32,6 +32,7 @@ func commands() []*cobra.Command {
 		newDataCommand(),
 		newEvalCommand(),
 		newScoreCommand(),
+		newPreprocessCommand(),
 	}
 }
 
