@@ -149,8 +149,11 @@ def main():
             jobs.append({"what": f"resized {name}", "path": path, "width": side(), "height": side(), "filter": name})
             if rng.integers(4) == 0:
                 jobs.append({"what": "BLIP", "path": path, "white": True, "size": side()})
-                with Image.open(path) as image:
-                    ratio = max(image.size) / min(image.size)
+                try:
+                    with Image.open(path) as image:
+                        ratio = max(image.size) / min(image.size)
+                except OSError:  # a damaged file
+                    continue
                 if ratio < 50:  # transformers makes all of the strip
                     jobs.append({"what": "CLIP", "path": path, "white": True, "size": side(), "crop": side()})
         table = collections.defaultdict(lambda: [0, 0, 0.0, 0, []])

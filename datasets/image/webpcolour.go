@@ -6,23 +6,27 @@ import stdimage "image"
 // interpolation and conversion; the standard library takes the range for full and
 // repeats samples, which is 9 levels off on average.
 
-// BT.601, limited range, in libwebp's 14-bit fixed point, by sample.
-var lumaWebP, vToR, vToG, uToG, uToB [256]int32
+// BT.601, limited range, in libwebp's fixed point with 6 bits behind the point:
+// what a sample adds to red, green and blue, 16 bits each from the right. A bias
+// keeps every sum positive, so that no channel borrows from the next.
+var yToRGB, uToRGB, vToRGB [256]uint64
 
-// clampWebP is byte(v) within 0..255, by v&1023, for -384 <= v < 640.
+// biasWebP is a multiple of 1<<6, over the most negative sum of any channel.
+const biasWebP = 320 << 6
+
+// clampWebP is a channel of the sum without its 6 bits, less the bias, within 0..255.
 var clampWebP [1024]byte
 
 func init() {
-	for i := range int32(256) {
-		lumaWebP[i] = i * 19077 >> 8
-		vToR[i] = i*26149>>8 - 14234
-		vToG[i] = 8708 - i*13320>>8
-		uToG[i] = -(i * 6419 >> 8)
-		uToB[i] = i*33050>>8 - 17685
-		clampWebP[i] = byte(i)
+	for i := range 256 {
+		pack := func(r, g, b int) uint64 { return uint64(r + g<<16 + b<<32) }
+		y := i * 19077 >> 8
+		yToRGB[i] = pack(y+biasWebP, y+biasWebP, y+biasWebP)
+		uToRGB[i] = pack(0, -(i * 6419 >> 8), i*33050>>8-17685)
+		vToRGB[i] = pack(i*26149>>8-14234, 8708-i*13320>>8, 0)
 	}
-	for i := 256; i < 640; i++ {
-		clampWebP[i] = 255
+	for i := range clampWebP {
+		clampWebP[i] = byte(min(max(i-biasWebP>>6, 0), 255))
 	}
 }
 
@@ -33,9 +37,20 @@ func webpToRGB(img *stdimage.YCbCr) *picture {
 	out := newPicture(w, h)
 	// Both colours in one word, u in the low half: sums stay below 2^16.
 	near, next, row := make([]uint32, half), make([]uint32, half), make([]uint32, 2*half)
+	nearRow, nextRow := -1, -1 // what near and next hold
 	for y := range h {
-		packColours(near, img, y/2)
-		packColours(next, img, min(max(y/2-1+2*(y&1), 0), halfHigh-1))
+		a, b := y/2, min(max(y/2-1+2*(y&1), 0), halfHigh-1)
+		if nearRow != a && nextRow == a { // one row further, they change places
+			near, next, nearRow, nextRow = next, near, nextRow, nearRow
+		}
+		if nearRow != a {
+			packColours(near, img, a)
+			nearRow = a
+		}
+		if nextRow != b {
+			packColours(next, img, b)
+			nextRow = b
+		}
 		interpolateWebP(near, next, row)
 		convertWebP(out.Pix[3*y*w:][:3*w], img.Y[y*img.YStride:][:w], row[:w])
 	}
@@ -53,35 +68,37 @@ func packColours(to []uint32, img *stdimage.YCbCr, y int) {
 // and 1 sixteenths for the nearest sample and its neighbours; beyond the border
 // the last one repeats.
 func interpolateWebP(near, next, out []uint32) {
+	next = next[:len(near)]
 	left, leftNext := near[0], next[0]
-	next, out = next[:len(near)], out[:2*len(near)]
-	for i, this := range near {
-		thisNext := next[i]
-		right, rightNext := this, thisNext
-		if i+1 < len(near) {
-			right, rightNext = near[i+1], next[i+1]
-		}
-		out[2*i] = blendWebP(this, left, thisNext, leftNext)
-		out[2*i+1] = blendWebP(this, right, thisNext, rightNext)
-		left, leftNext = this, thisNext
+	this, thisNext := left, leftNext
+	for i, right := range near[1:] {
+		rightNext := next[1+i]
+		pair := out[:2:2]
+		pair[0] = blendWebP(this, left, thisNext, leftNext)
+		pair[1] = blendWebP(this, right, thisNext, rightNext)
+		out = out[2:]
+		left, leftNext, this, thisNext = this, thisNext, right, rightNext
 	}
+	out[0] = blendWebP(this, left, thisNext, leftNext)
+	out[1] = blendWebP(this, this, thisNext, thisNext)
 }
 
 func blendWebP(near, alongX, alongY, across uint32) uint32 {
-	const halves = 0x00ff00ff
 	sum := near + across + 3*(alongX+alongY) + 0x00080008
-	return ((sum>>3&0x01ff01ff + near) >> 1) & halves
+	return (sum>>3&0x01ff01ff + near) >> 1 & 0x00ff00ff
 }
 
 func convertWebP(out, luma []byte, colour []uint32) {
 	colour = colour[:len(luma)]
-	for x, value := range luma {
-		y, c := lumaWebP[value], colour[x]
-		u, v := c&255, c>>16&255
-		o := out[:3:3]
-		o[0] = clampWebP[(y+vToR[v])>>6&1023]
-		o[1] = clampWebP[(y+uToG[u]+vToG[v])>>6&1023]
-		o[2] = clampWebP[(y+uToB[u])>>6&1023]
+	last := len(luma) - 1
+	for x, y := range luma[:last] {
+		c := colour[x]
+		sum := yToRGB[y] + uToRGB[c&255] + vToRGB[c>>16&255]
+		// Four bytes at once; the next pixel overwrites the last of them.
+		le.PutUint32(out, uint32(clampWebP[sum>>6&1023])|uint32(clampWebP[sum>>22&1023])<<8|uint32(clampWebP[sum>>38&1023])<<16)
 		out = out[3:]
 	}
+	c := colour[last]
+	sum := yToRGB[luma[last]] + uToRGB[c&255] + vToRGB[c>>16&255]
+	out[0], out[1], out[2] = clampWebP[sum>>6&1023], clampWebP[sum>>22&1023], clampWebP[sum>>38&1023]
 }

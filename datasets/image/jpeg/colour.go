@@ -1,24 +1,30 @@
 package jpeg
 
-// YCbCr to RGB (BT.601, full range) in libjpeg's 16-bit fixed point.
-var crToR, cbToB, crToG, cbToG [256]int32
+import "encoding/binary"
 
-// clampTable is byte(v) within 0..255, by v&1023, for -256 <= v < 768.
+// YCbCr to RGB (BT.601, full range) in libjpeg's 16-bit fixed point, all three
+// channels in one sum: from the right, red and blue in 16 bits each and green in
+// 32, where its two parts meet before they are rounded.
+var crToRGB, cbToRGB [256]uint64
+
+// yToRGB times luma adds it to all channels.
+const yToRGB = 1<<48 | 1<<16 | 1
+
+// bias keeps channels positive, so that none borrows from the next.
+const bias = 256
+
+// clampTable is a channel of that sum, less bias, within 0..255.
 var clampTable [1024]byte
 
 func init() {
-	for i := range int32(256) {
+	for i := range int64(256) {
 		x := i - 128
-		crToR[i] = (91881*x + 1<<15) >> 16
-		cbToB[i] = (116130*x + 1<<15) >> 16
-		crToG[i] = -46802 * x
-		cbToG[i] = -22554*x + 1<<15
+		red, blue := (91881*x+1<<15)>>16, (116130*x+1<<15)>>16
+		crToRGB[i] = uint64(red + bias - 46802*x<<32 + bias<<48)
+		cbToRGB[i] = uint64((blue+bias)<<16 + (1<<15-22554*x)<<32)
 	}
 	for i := range int32(1024) {
-		clampTable[i] = clamp(i)
-		if i >= 768 {
-			clampTable[i] = 0
-		}
+		clampTable[i] = clamp(i - bias)
 	}
 }
 
@@ -45,45 +51,91 @@ func (d *decoder) transformed() bool {
 func (d *decoder) toRGB() []byte {
 	w := d.width
 	pix := make([]byte, w*d.height*3)
-	rows := make([]*upsampler, len(d.components))
-	for i := range rows {
-		rows[i] = newUpsampler(&d.components[i], &d.frame)
+	first := d.newByteRows(0)
+	if len(d.components) == 1 {
+		for y := range d.height {
+			out := pix[y*w*3:][:w*3]
+			for x, v := range first.row(y)[:w] {
+				*(*[3]byte)(out[3*x:]) = [3]byte{v, v, v}
+			}
+		}
+		return pix
+	}
+	second, third := &d.components[1], &d.components[2]
+	var pair, other *upsampler
+	if second.h == third.h && second.v == third.v {
+		pair = newUpsampler(&d.frame, second, third)
+	} else {
+		pair, other = newUpsampler(&d.frame, second), newUpsampler(&d.frame, third)
 	}
 	transformed := d.transformed()
 	for y := range d.height {
 		out := pix[y*w*3:][:w*3]
-		first := rows[0].row(y)[:w]
-		if len(rows) == 1 {
-			for x, v := range first {
-				out[3*x], out[3*x+1], out[3*x+2] = v, v, v
+		rest := pair.row(y)[:w]
+		if other != nil {
+			merged := make([]uint32, w)
+			for x, v := range other.row(y)[:w] {
+				merged[x] = rest[x] | v<<16
 			}
-			continue
+			rest = merged
 		}
-		second, third := rows[1].row(y)[:w], rows[2].row(y)[:w]
 		if transformed {
-			convertYCbCr(out, first, second, third)
+			convertYCbCr(out, first.row(y)[:w], rest)
 		} else {
-			for x, v := range first {
-				out[3*x], out[3*x+1], out[3*x+2] = v, second[x], third[x]
+			for x, v := range first.row(y)[:w] {
+				*(*[3]byte)(out[3*x:]) = [3]byte{v, byte(rest[x]), byte(rest[x] >> 16)}
 			}
 		}
-		if len(rows) == 4 {
-			underBlack(out, rows[3].row(y)[:w], transformed)
+	}
+	if len(d.components) == 4 {
+		black := d.newByteRows(3)
+		for y := range d.height {
+			underBlack(pix[y*w*3:][:w*3], black.row(y)[:w], transformed)
 		}
 	}
 	return pix
 }
 
-func convertYCbCr(out, y, cb, cr []byte) {
-	cb, cr = cb[:len(y)], cr[:len(y)]
-	for x, luma := range y {
-		l, b, r := int32(luma), cb[x], cr[x]
-		o := out[:3:3]
-		o[0] = clampTable[(l+crToR[r])&1023]
-		o[1] = clampTable[(l+(cbToG[b]+crToG[r])>>16)&1023]
-		o[2] = clampTable[(l+cbToB[b])&1023]
+// byteRows are the rows of one component, which nearly always has the picture's resolution.
+type byteRows struct {
+	*component
+	u   *upsampler // nil: it has
+	buf []byte
+}
+
+func (d *decoder) newByteRows(i int) *byteRows {
+	r := &byteRows{component: &d.components[i]}
+	if r.h != d.hMax || r.v != d.vMax {
+		r.u = newUpsampler(&d.frame, r.component)
+		r.buf = make([]byte, len(r.u.interleaved))
+	}
+	return r
+}
+
+func (r *byteRows) row(y int) []byte {
+	if r.u == nil {
+		return r.samples[y*r.stride:][:r.stride]
+	}
+	for x, v := range r.u.row(y) {
+		r.buf[x] = byte(v)
+	}
+	return r.buf
+}
+
+// convertYCbCr takes Cb and Cr packed as an upsampler gives them.
+func convertYCbCr(out, luma []byte, chroma []uint32) {
+	chroma = chroma[:len(luma)]
+	last := len(luma) - 1
+	for x, y := range luma[:last] {
+		c := chroma[x]
+		sum := uint64(y)*yToRGB + cbToRGB[c&255] + crToRGB[c>>16&255]
+		// Four bytes at once; the next pixel overwrites the last of them.
+		binary.LittleEndian.PutUint32(out, uint32(clampTable[sum&1023])|uint32(clampTable[sum>>48&1023])<<8|uint32(clampTable[sum>>16&1023])<<16)
 		out = out[3:]
 	}
+	c := chroma[last]
+	sum := uint64(luma[last])*yToRGB + cbToRGB[c&255] + crToRGB[c>>16&255]
+	out[0], out[1], out[2] = clampTable[sum&1023], clampTable[sum>>48&1023], clampTable[sum>>16&1023]
 }
 
 // underBlack turns inks into light. Files keep inks inverted, as Adobe does, and

@@ -1,78 +1,107 @@
 package jpeg
 
-// upsampler gives the rows of a component at the picture's resolution, as
-// libjpeg's "fancy upsampling" does: factors of two are interpolated, others repeat.
+// upsampler gives the rows of one component, or of two with the same sampling,
+// at the picture's resolution, as libjpeg's "fancy upsampling" does: factors of
+// two are interpolated, others repeat. A sample of the second component lies 16
+// bits above the first one's, so one operation serves both; sums stay below 2^16.
 type upsampler struct {
-	*component
-	hx, vx int // picture pixels to a sample
-	buf    []byte
-	sums   []int32
+	planes            []*component
+	hx, vx            int // picture pixels to a sample
+	near, next        []uint32
+	nearRow, nextRow  int // what these two hold
+	sums, interleaved []uint32
 }
 
-func newUpsampler(c *component, f *frame) *upsampler {
-	u := &upsampler{component: c, hx: f.hMax / c.h, vx: f.vMax / c.v}
-	if u.hx*u.vx > 1 {
-		u.buf = make([]byte, c.width*u.hx)
-		u.sums = make([]int32, c.width)
-	}
+const (
+	lanes = 1<<16 | 1 // a number in both
+	low8  = 255 * lanes
+)
+
+func newUpsampler(f *frame, planes ...*component) *upsampler {
+	c := planes[0]
+	u := &upsampler{planes: planes, hx: f.hMax / c.h, vx: f.vMax / c.v, nearRow: -1, nextRow: -1}
+	u.near, u.next, u.sums = make([]uint32, c.width), make([]uint32, c.width), make([]uint32, c.width)
+	u.interleaved = make([]uint32, c.width*u.hx)
 	return u
 }
 
-func (u *upsampler) line(y int) []byte { return u.samples[y*u.stride:][:u.width] }
+// load packs a row of samples.
+func (u *upsampler) load(to []uint32, y int) {
+	first := u.planes[0]
+	for i, v := range first.samples[y*first.stride:][:len(to)] {
+		to[i] = uint32(v)
+	}
+	if len(u.planes) > 1 {
+		second := u.planes[1]
+		for i, v := range second.samples[y*second.stride:][:len(to)] {
+			to[i] |= uint32(v) << 16
+		}
+	}
+}
+
+// rows loads the nearest row of samples and the second nearest.
+func (u *upsampler) rows(near, next int) {
+	if u.nearRow != near && u.nextRow == near { // one row further, they change places
+		u.near, u.next, u.nearRow, u.nextRow = u.next, u.near, u.nextRow, u.nearRow
+	}
+	if u.nearRow != near {
+		u.load(u.near, near)
+		u.nearRow = near
+	}
+	if u.nextRow != next {
+		u.load(u.next, next)
+		u.nextRow = next
+	}
+}
 
 // row is row y of the picture; it is valid until the next call.
-func (u *upsampler) row(y int) []byte {
+func (u *upsampler) row(y int) []uint32 {
 	near := y / u.vx
+	if u.vx != 2 {
+		u.rows(near, near)
+	} else { // there are half as many
+		u.rows(near, min(max(near-1+2*(y&1), 0), u.planes[0].height-1))
+	}
 	// libjpeg interpolates along a row only if it has more than two samples.
-	smooth := u.hx == 2 && u.width > 2
+	smooth := u.hx == 2 && len(u.near) > 2
 	switch {
-	case u.hx == 1 && u.vx == 1:
-		return u.line(y)
 	case u.hx == 1 && u.vx == 2:
-		bias := int32(1 + y&1)
-		next := u.line(u.nextRow(y))
-		for i, v := range u.line(near) {
-			u.buf[i] = byte((3*int32(v) + int32(next[i]) + bias) >> 2)
+		bias := uint32(1+y&1) * lanes
+		for i, v := range u.near {
+			u.interleaved[i] = (3*v + u.next[i] + bias) >> 2 & low8
 		}
+	case u.hx == 1:
+		return u.near
 	case smooth && u.vx == 1:
-		for i, v := range u.line(near) {
-			u.sums[i] = int32(v)
-		}
-		interpolate(u.sums, u.buf, 1, 2, 2)
+		interpolate(u.near, u.interleaved, 1*lanes, 2*lanes, 2)
 	case smooth && u.vx == 2:
-		next := u.line(u.nextRow(y))
-		for i, v := range u.line(near) {
-			u.sums[i] = 3*int32(v) + int32(next[i])
+		next := u.next[:len(u.near)]
+		for i, v := range u.near {
+			u.sums[i] = 3*v + next[i]
 		}
-		interpolate(u.sums, u.buf, 8, 7, 4)
+		interpolate(u.sums, u.interleaved, 8*lanes, 7*lanes, 4)
 	default:
-		for i, v := range u.line(near) {
+		for i, v := range u.near {
 			for k := range u.hx {
-				u.buf[i*u.hx+k] = v
+				u.interleaved[i*u.hx+k] = v
 			}
 		}
 	}
-	return u.buf
-}
-
-// nextRow is the second nearest row of samples, where there are half as many.
-func (u *upsampler) nextRow(y int) int {
-	return min(max(y/2-1+2*(y&1), 0), u.height-1)
+	return u.interleaved
 }
 
 // interpolate makes two pixels of each sample: 3/4 of it and 1/4 of its
 // neighbour. biasLeft and biasRight take turns, so that rounding does not drift.
-func interpolate(in []int32, out []byte, biasLeft, biasRight int32, shift uint) {
-	shift &= 7
-	last := in[0]
-	this := in[0]
-	out = out[:2*len(in)]
-	for i, next := range in[1:] {
-		out[2*i] = byte((3*this + last + biasLeft) >> shift)
-		out[2*i+1] = byte((3*this + next + biasRight) >> shift)
+func interpolate(in, out []uint32, biasLeft, biasRight uint32, shift uint) {
+	shift &= 31
+	last, this := in[0], in[0]
+	for _, next := range in[1:] {
+		pair := out[:2:2]
+		pair[0] = (3*this + last + biasLeft) >> shift & low8
+		pair[1] = (3*this + next + biasRight) >> shift & low8
+		out = out[2:]
 		last, this = this, next
 	}
-	n := len(out)
-	out[n-2] = byte((3*this + last + biasLeft) >> shift)
-	out[n-1] = byte((3*this + this + biasRight) >> shift)
+	out[0] = (3*this + last + biasLeft) >> shift & low8
+	out[1] = (3*this + this + biasRight) >> shift & low8
 }
