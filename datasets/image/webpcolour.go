@@ -68,19 +68,18 @@ func packColours(to []uint32, img *stdimage.YCbCr, y int) {
 // and 1 sixteenths for the nearest sample and its neighbours; beyond the border
 // the last one repeats.
 func interpolateWebP(near, next, out []uint32) {
-	next = next[:len(near)]
+	next, out = next[:len(near)], out[:2*len(near)]
 	left, leftNext := near[0], next[0]
 	this, thisNext := left, leftNext
 	for i, right := range near[1:] {
 		rightNext := next[1+i]
-		pair := out[:2:2]
-		pair[0] = blendWebP(this, left, thisNext, leftNext)
-		pair[1] = blendWebP(this, right, thisNext, rightNext)
-		out = out[2:]
+		out[2*i] = blendWebP(this, left, thisNext, leftNext)
+		out[2*i+1] = blendWebP(this, right, thisNext, rightNext)
 		left, leftNext, this, thisNext = this, thisNext, right, rightNext
 	}
-	out[0] = blendWebP(this, left, thisNext, leftNext)
-	out[1] = blendWebP(this, this, thisNext, thisNext)
+	n := len(out)
+	out[n-2] = blendWebP(this, left, thisNext, leftNext)
+	out[n-1] = blendWebP(this, this, thisNext, thisNext)
 }
 
 func blendWebP(near, alongX, alongY, across uint32) uint32 {
@@ -90,15 +89,21 @@ func blendWebP(near, alongX, alongY, across uint32) uint32 {
 
 func convertWebP(out, luma []byte, colour []uint32) {
 	colour = colour[:len(luma)]
-	last := len(luma) - 1
-	for x, y := range luma[:last] {
-		c := colour[x]
-		sum := yToRGB[y] + uToRGB[c&255] + vToRGB[c>>16&255]
-		// Four bytes at once; the next pixel overwrites the last of them.
-		le.PutUint32(out, uint32(clampWebP[sum>>6&1023])|uint32(clampWebP[sum>>22&1023])<<8|uint32(clampWebP[sum>>38&1023])<<16)
-		out = out[3:]
+	x := 0
+	for ; x+4 <= len(luma); x += 4 { // twelve bytes are two words
+		y, c, o := luma[x:x+4:x+4], colour[x:x+4:x+4], out[3*x:3*x+12:3*x+12]
+		third := pixelWebP(y[2], c[2])
+		le.PutUint64(o, uint64(pixelWebP(y[0], c[0]))|uint64(pixelWebP(y[1], c[1]))<<24|uint64(third)<<48)
+		le.PutUint32(o[8:], third>>16|pixelWebP(y[3], c[3])<<8)
 	}
-	c := colour[last]
-	sum := yToRGB[luma[last]] + uToRGB[c&255] + vToRGB[c>>16&255]
-	out[0], out[1], out[2] = clampWebP[sum>>6&1023], clampWebP[sum>>22&1023], clampWebP[sum>>38&1023]
+	for ; x < len(luma); x++ {
+		p := pixelWebP(luma[x], colour[x])
+		*(*[3]byte)(out[3*x:]) = [3]byte{byte(p), byte(p >> 8), byte(p >> 16)}
+	}
+}
+
+// pixelWebP is red, green and blue, from the right.
+func pixelWebP(y byte, c uint32) uint32 {
+	sum := yToRGB[y] + uToRGB[c&255] + vToRGB[c>>16&255]
+	return uint32(clampWebP[sum>>6&1023]) | uint32(clampWebP[sum>>22&1023])<<8 | uint32(clampWebP[sum>>38&1023])<<16
 }

@@ -125,17 +125,23 @@ func (r *byteRows) row(y int) []byte {
 // convertYCbCr takes Cb and Cr packed as an upsampler gives them.
 func convertYCbCr(out, luma []byte, chroma []uint32) {
 	chroma = chroma[:len(luma)]
-	last := len(luma) - 1
-	for x, y := range luma[:last] {
-		c := chroma[x]
-		sum := uint64(y)*yToRGB + cbToRGB[c&255] + crToRGB[c>>16&255]
-		// Four bytes at once; the next pixel overwrites the last of them.
-		binary.LittleEndian.PutUint32(out, uint32(clampTable[sum&1023])|uint32(clampTable[sum>>48&1023])<<8|uint32(clampTable[sum>>16&1023])<<16)
-		out = out[3:]
+	x := 0
+	for ; x+4 <= len(luma); x += 4 { // twelve bytes are two words
+		y, c, o := luma[x:x+4:x+4], chroma[x:x+4:x+4], out[3*x:3*x+12:3*x+12]
+		third := pixel(y[2], c[2])
+		binary.LittleEndian.PutUint64(o, uint64(pixel(y[0], c[0]))|uint64(pixel(y[1], c[1]))<<24|uint64(third)<<48)
+		binary.LittleEndian.PutUint32(o[8:], third>>16|pixel(y[3], c[3])<<8)
 	}
-	c := chroma[last]
-	sum := uint64(luma[last])*yToRGB + cbToRGB[c&255] + crToRGB[c>>16&255]
-	out[0], out[1], out[2] = clampTable[sum&1023], clampTable[sum>>48&1023], clampTable[sum>>16&1023]
+	for ; x < len(luma); x++ {
+		p := pixel(luma[x], chroma[x])
+		*(*[3]byte)(out[3*x:]) = [3]byte{byte(p), byte(p >> 8), byte(p >> 16)}
+	}
+}
+
+// pixel is red, green and blue, from the right.
+func pixel(y byte, c uint32) uint32 {
+	sum := uint64(y)*yToRGB + cbToRGB[c&255] + crToRGB[c>>16&255]
+	return uint32(clampTable[sum&1023]) | uint32(clampTable[sum>>48&1023])<<8 | uint32(clampTable[sum>>16&1023])<<16
 }
 
 // underBlack turns inks into light. Files keep inks inverted, as Adobe does, and

@@ -79,6 +79,7 @@ func Decode(data []byte) (pix []byte, width, height int, err error) {
 	if blocks := d.blocks(); blocks/8 > len(data) {
 		return nil, 0, 0, fmt.Errorf("%d bytes are too few for %dx%d pixels: %w", len(data), d.width, d.height, errTruncated)
 	}
+	defer d.release()
 	if err := d.scans(); err != nil {
 		return nil, 0, 0, err
 	}

@@ -18,6 +18,7 @@ type frame struct {
 	// direct: the one scan has all components, so blocks become samples as they
 	// are read and no coefficients are kept.
 	direct bool
+	planes []byte // the samples of all components
 }
 
 // component is one colour plane.

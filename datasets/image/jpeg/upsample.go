@@ -94,14 +94,14 @@ func (u *upsampler) row(y int) []uint32 {
 // neighbour. biasLeft and biasRight take turns, so that rounding does not drift.
 func interpolate(in, out []uint32, biasLeft, biasRight uint32, shift uint) {
 	shift &= 31
+	out = out[:2*len(in)]
 	last, this := in[0], in[0]
-	for _, next := range in[1:] {
-		pair := out[:2:2]
-		pair[0] = (3*this + last + biasLeft) >> shift & low8
-		pair[1] = (3*this + next + biasRight) >> shift & low8
-		out = out[2:]
+	for i, next := range in[1:] {
+		out[2*i] = (3*this + last + biasLeft) >> shift & low8
+		out[2*i+1] = (3*this + next + biasRight) >> shift & low8
 		last, this = this, next
 	}
-	out[0] = (3*this + last + biasLeft) >> shift & low8
-	out[1] = (3*this + this + biasRight) >> shift & low8
+	n := len(out)
+	out[n-2] = (3*this + last + biasLeft) >> shift & low8
+	out[n-1] = (3*this + this + biasRight) >> shift & low8
 }
