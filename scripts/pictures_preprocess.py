@@ -105,12 +105,12 @@ def patched_jpegs(f):
             f.add(f"{name}.jpg", patch(data.getvalue(), factors, size))
 
 
-def assembled_jpegs(f):
+def assembled_jpegs(f, sizes=((1, 1), (5, 3), (16, 16), (23, 50), (101, 67))):
     """Files whose every component has scans of its own, at any sampling factors: put together from grey ones."""
     for factors in ((0x11, 0x11, 0x11), (0x22, 0x11, 0x11), (0x21, 0x11, 0x11), (0x12, 0x11, 0x11), (0x41, 0x11, 0x11), (0x42, 0x11, 0x11),
                     (0x44, 0x11, 0x22), (0x31, 0x11, 0x11), (0x11, 0x22, 0x12), (0x33, 0x11, 0x31), (0x22, 0x21, 0x12), (0x22, 0x22, 0x22),
                     (0x22, 0x11, 0x11, 0x22), (0x32, 0x21, 0x11)):
-        for width, height in ((1, 1), (5, 3), (16, 16), (23, 50), (101, 67)):
+        for width, height in sizes:
             progressive = bool(f.rng.integers(2))
             most = max(x >> 4 for x in factors), max(x & 15 for x in factors)
             frame = struct.pack(">BHHB", 8, height, width, len(factors))

@@ -133,33 +133,6 @@ func TestProcessor(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.*")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		if filepath.Ext(file) == ".json" {
-			continue
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		config, _, err := stdimage.DecodeConfig(bytes.NewReader(data))
-		if err == nil && config.Width*config.Height > 1<<20 {
-			return // legal, and too slow for a fuzzer
-		}
-		img, err := Decode(data, Options{Alpha: AlphaWhite})
-		if err == nil && (img.Width < 1 || img.Height < 1 || len(img.Pix) != img.Width*img.Height*3) {
-			t.Errorf("%dx%d with %d bytes", img.Width, img.Height, len(img.Pix))
-		}
-	})
-}
-
 func BenchmarkLoadPhoto(b *testing.B) {
 	data, err := os.ReadFile("testdata/photo420.jpg")
 	if err != nil {

@@ -193,6 +193,14 @@ func readWebP(data []byte, withAlpha bool) (*picture, error) {
 }
 
 func (f *webpFrame) decodeLossy(withAlpha bool) (*picture, error) {
+	width, height, _, err := f.frameHeader()
+	if err != nil {
+		return nil, err
+	}
+	// The prediction modes of 16 x 16 pixels take more than a bit, whatever they are.
+	if blocks := ((width + 15) / 16) * ((height + 15) / 16); blocks/8 > len(f.lossy) {
+		return nil, fmt.Errorf("%d bytes are too few for %dx%d pixels: %w", len(f.lossy), width, height, errTruncated)
+	}
 	d := vp8.NewDecoder()
 	d.Init(bytes.NewReader(f.lossy), len(f.lossy))
 	if _, err := d.DecodeFrameHeader(); err != nil {
