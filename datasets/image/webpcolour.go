@@ -30,29 +30,27 @@ func init() {
 	}
 }
 
-// webpToRGB converts a frame whose rectangle starts at 0.
+// webpToRGB converts a frame whose rectangle starts at 0. Two rows of pixels lie
+// between the same two rows of colour, and are made together.
 func webpToRGB(img *stdimage.YCbCr) *picture {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	half, halfHigh := (w+1)/2, (h+1)/2
 	out := newPicture(w, h)
 	// Both colours in one word, u in the low half: sums stay below 2^16.
-	near, next, row := make([]uint32, half), make([]uint32, half), make([]uint32, 2*half)
-	nearRow, nextRow := -1, -1 // what near and next hold
-	for y := range h {
-		a, b := y/2, min(max(y/2-1+2*(y&1), 0), halfHigh-1)
-		if nearRow != a && nextRow == a { // one row further, they change places
-			near, next, nearRow, nextRow = next, near, nextRow, nearRow
+	above, below := make([]uint32, half), make([]uint32, half)
+	upper, lower := make([]uint32, 2*half), make([]uint32, 2*half)
+	packColours(above, img, 0)
+	packColours(below, img, 0)
+	for y := -1; y < h; y += 2 { // rows y and y+1
+		interpolateWebP(above, below, upper, lower)
+		if y >= 0 {
+			convertWebP(out.row(y), img.Y[y*img.YStride:][:w], upper)
 		}
-		if nearRow != a {
-			packColours(near, img, a)
-			nearRow = a
+		if y+1 < h {
+			convertWebP(out.row(y+1), img.Y[(y+1)*img.YStride:][:w], lower)
 		}
-		if nextRow != b {
-			packColours(next, img, b)
-			nextRow = b
-		}
-		interpolateWebP(near, next, row)
-		convertWebP(out.Pix[3*y*w:][:3*w], img.Y[y*img.YStride:][:w], row[:w])
+		above, below = below, above
+		packColours(below, img, min((y+3)/2, halfHigh-1))
 	}
 	return out
 }
@@ -64,29 +62,33 @@ func packColours(to []uint32, img *stdimage.YCbCr, y int) {
 	}
 }
 
-// interpolateWebP makes two pixels of each sample, with weights of about 9, 3, 3
-// and 1 sixteenths for the nearest sample and its neighbours; beyond the border
-// the last one repeats.
-func interpolateWebP(near, next, out []uint32) {
-	next, out = next[:len(near)], out[:2*len(near)]
-	left, leftNext := near[0], next[0]
-	this, thisNext := left, leftNext
-	for i, right := range near[1:] {
-		rightNext := next[1+i]
-		out[2*i] = blendWebP(this, left, thisNext, leftNext)
-		out[2*i+1] = blendWebP(this, right, thisNext, rightNext)
-		left, leftNext, this, thisNext = this, thisNext, right, rightNext
+// interpolateWebP makes two rows of pixels between two rows of colour samples,
+// with weights of about 9, 3, 3 and 1 sixteenths for the four samples around a
+// pixel, the nearest first; beyond the border the last one repeats.
+func interpolateWebP(above, below, upper, lower []uint32) {
+	const (
+		low8 = 0x00ff00ff
+		one  = 0x00010001
+	)
+	below, upper, lower = below[:len(above)], upper[:2*len(above)], lower[:2*len(above)]
+	a, b := above[0], below[0]
+	upper[0] = (3*a + b + 2*one) >> 2 & low8
+	lower[0] = (3*b + a + 2*one) >> 2 & low8
+	for i, nextA := range above[1:] {
+		nextB := below[1+i]
+		all := a + nextA + b + nextB + 8*one
+		// What is above bit 8 of either half never carries, and is masked off in the end.
+		falling, rising := (all+2*(nextA+b))>>3, (all+2*(a+nextB))>>3
+		upper[2*i+1], upper[2*i+2] = (falling+a)>>1&low8, (rising+nextA)>>1&low8
+		lower[2*i+1], lower[2*i+2] = (rising+b)>>1&low8, (falling+nextB)>>1&low8
+		a, b = nextA, nextB
 	}
-	n := len(out)
-	out[n-2] = blendWebP(this, left, thisNext, leftNext)
-	out[n-1] = blendWebP(this, this, thisNext, thisNext)
+	n := len(upper) - 1
+	upper[n] = (3*a + b + 2*one) >> 2 & low8
+	lower[n] = (3*b + a + 2*one) >> 2 & low8
 }
 
-func blendWebP(near, alongX, alongY, across uint32) uint32 {
-	sum := near + across + 3*(alongX+alongY) + 0x00080008
-	return (sum>>3&0x01ff01ff + near) >> 1 & 0x00ff00ff
-}
-
+// convertWebP takes u and v packed as interpolateWebP gives them.
 func convertWebP(out, luma []byte, colour []uint32) {
 	colour = colour[:len(luma)]
 	x := 0

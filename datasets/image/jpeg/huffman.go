@@ -28,18 +28,18 @@ type huffman struct {
 func (d *decoder) readHuffman(body []byte) error {
 	for len(body) > 0 {
 		if len(body) < 17 {
-			return errors.New("Huffman table is cut")
+			return errors.New("cut Huffman table")
 		}
 		class, index := body[0]>>4, body[0]&15
 		if class > 1 || index > 3 {
-			return fmt.Errorf("Huffman table %d of class %d", index, class)
+			return fmt.Errorf("no such Huffman table: %d of class %d", index, class)
 		}
 		counts, n := body[1:17], 0
 		for _, c := range counts {
 			n += int(c)
 		}
 		if n > 256 || len(body) < 17+n {
-			return errors.New("Huffman table is cut")
+			return errors.New("cut Huffman table")
 		}
 		table, err := newHuffman(counts, body[17:17+n])
 		if err != nil {
@@ -48,7 +48,7 @@ func (d *decoder) readHuffman(body []byte) error {
 		if class == 0 {
 			for _, s := range table.symbols {
 				if s > 15 {
-					return errors.New("Huffman table of DC has a symbol over 15")
+					return errors.New("a DC symbol of a Huffman table is over 15")
 				}
 			}
 			d.dc[index] = table
@@ -71,7 +71,7 @@ func newHuffman(counts, symbols []byte) (*huffman, error) {
 				first := code << (lookupBits - length)
 				for i := range 1 << (lookupBits - length) {
 					if first+i >= len(h.lookup) {
-						return nil, errors.New("Huffman code is over-full")
+						return nil, errors.New("over-full Huffman code")
 					}
 					h.lookup[first+i] = uint16(symbols[k])<<8 | uint16(length)
 				}
@@ -80,7 +80,7 @@ func newHuffman(counts, symbols []byte) (*huffman, error) {
 			k++
 		}
 		if code > 1<<length {
-			return nil, errors.New("Huffman code is over-full")
+			return nil, errors.New("over-full Huffman code")
 		}
 		h.limit[length] = uint32(code) << (16 - length)
 		code <<= 1
