@@ -68,7 +68,7 @@ func Check(set *Set, progress func(done, total int)) []Problem {
 }
 
 func checkRecord(r *Record) (found []string) {
-	if _, err := image.Open(r.Image, image.AlphaDrop); err != nil {
+	if _, err := image.Open(r.Image, image.Options{}); err != nil {
 		// The file's name is part of the message; Where is the record's place.
 		found = append(found, err.Error())
 	}

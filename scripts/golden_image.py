@@ -8,9 +8,17 @@ import base64
 import json
 import math
 import pathlib
+import shutil
+import sys
+import zlib
 
+import numpy as np
 import PIL
-from PIL import Image
+from PIL import Image, ImageOps
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from check_preprocess import on_white  # noqa: E402
+import pictures_preprocess as pictures  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent.parent / "datasets/image/testdata"
 
@@ -67,5 +75,24 @@ for name, size in (
         img = Image.open(OUT / name).convert("RGB").resize(size, kind)
         resized.append({"file": name, "filter": label, "width": size[0], "height": size[1], "rgb": b64(img)})
 
-golden = {"made_by": f"scripts/golden_image.py with Pillow {PIL.__version__}", "decoded": decoded, "white": white, "resized": resized}
+# Files of every mode, layout and filter; of their pixels, checksums will do.
+shutil.rmtree(OUT / "variety", ignore_errors=True)
+files = pictures.Files(str(OUT / "variety"), 7)
+for size in ((19, 13), (1, 1)):
+    image = pictures.picture(files.rng, *size)
+    for make in (pictures.jpegs, pictures.pngs, pictures.webps, pictures.gifs, pictures.bmps):
+        make(files, image)
+pictures.assembled_jpegs(files, [(19, 13)])
+variety = {}
+for path in map(pathlib.Path, files.paths):
+    try:
+        img = Image.open(path)
+        made = {"dropped": img.convert("RGB"), "white": on_white(img), "upright": ImageOps.exif_transpose(img).convert("RGB")}
+    except OSError as error:
+        print(f"{path.name}: Pillow refuses it: {error}")
+        path.unlink()
+        continue
+    variety[path.name] = {"width": img.width, "height": img.height} | {k: zlib.crc32(np.asarray(v).tobytes()) for k, v in made.items()}
+
+golden = {"made_by": f"scripts/golden_image.py with Pillow {PIL.__version__}", "decoded": decoded, "white": white, "resized": resized, "variety": variety}
 (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")

@@ -39,6 +39,7 @@ func commands() []*cobra.Command {
 		newEvalCommand(),
 		newScoreCommand(),
 		newTokenizeCommand(),
+		newPreprocessCommand(),
 	}
 }
 

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,10 @@ type golden struct {
 		File, Filter  string
 		Width, Height int
 		RGB           []byte
+	}
+	Variety map[string]struct { // of testdata/variety: checksums of the bytes
+		Width, Height           int
+		Dropped, White, Upright uint32
 	}
 }
 
@@ -38,13 +43,8 @@ func readGolden(t *testing.T) golden {
 }
 
 func TestDecodeEqualsPillow(t *testing.T) {
-	// JPEG's inverse DCT differs between the decoders by a rounding, which a
-	// colour conversion carries to up to three levels; all else is exact.
-	limit := map[string]int{
-		"cmyk.jpg": 3, "grey.jpg": 1, "photo420.jpg": 3, "photo422.jpg": 3, "photo444.jpg": 3, "progressive.jpg": 3,
-	}
 	for name, want := range readGolden(t).Decoded {
-		got, err := Open(filepath.Join("testdata", name), AlphaDrop)
+		got, err := Open(filepath.Join("testdata", name), Options{})
 		if err != nil {
 			t.Error(err)
 			continue
@@ -53,11 +53,42 @@ func TestDecodeEqualsPillow(t *testing.T) {
 			t.Errorf("%s: %dx%d, want %dx%d", name, got.Width, got.Height, want.Width, want.Height)
 			continue
 		}
-		if worst := worstDifference(got.Pix, want.RGB); worst > limit[name] {
-			t.Errorf("%s: differs by up to %d levels, want at most %d", name, worst, limit[name])
+		if worst := worstDifference(got.Pix, want.RGB); worst != 0 {
+			t.Errorf("%s: differs by up to %d levels", name, worst)
 		}
 		if w, h, err := Size(filepath.Join("testdata", name)); err != nil || w != want.Width || h != want.Height {
 			t.Errorf("%s: Size says %dx%d, %v", name, w, h, err)
+		}
+	}
+}
+
+// TestVarietyEqualsPillow decodes a file of every mode, layout and filter in three ways.
+func TestVarietyEqualsPillow(t *testing.T) {
+	all := readGolden(t).Variety
+	if len(all) < 100 {
+		t.Fatalf("only %d files", len(all))
+	}
+	for name, want := range all {
+		for _, way := range []struct {
+			name    string
+			options Options
+			sum     uint32
+		}{
+			{"dropped", Options{}, want.Dropped},
+			{"white", Options{Alpha: AlphaWhite}, want.White},
+			{"upright", Options{Upright: true}, want.Upright},
+		} {
+			got, err := Open(filepath.Join("testdata", "variety", name), way.options)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if !way.options.Upright && (got.Width != want.Width || got.Height != want.Height) {
+				t.Errorf("%s: %dx%d, want %dx%d", name, got.Width, got.Height, want.Width, want.Height)
+			}
+			if crc32.ChecksumIEEE(got.Pix) != way.sum {
+				t.Errorf("%s: %s: not Pillow's bytes", name, way.name)
+			}
 		}
 	}
 }
@@ -68,7 +99,7 @@ func TestAlphaOnWhiteEqualsPillow(t *testing.T) {
 		t.Fatal("no golden picture on white")
 	}
 	for name, want := range white {
-		got, err := Open(filepath.Join("testdata", name), AlphaWhite)
+		got, err := Open(filepath.Join("testdata", name), Options{Alpha: AlphaWhite})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +112,7 @@ func TestAlphaOnWhiteEqualsPillow(t *testing.T) {
 func TestResizeEqualsPillow(t *testing.T) {
 	filters := map[string]Filter{"bicubic": Bicubic, "bilinear": Bilinear}
 	for _, want := range readGolden(t).Resized {
-		img, err := Open(filepath.Join("testdata", want.File), AlphaDrop)
+		img, err := Open(filepath.Join("testdata", want.File), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

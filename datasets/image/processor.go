@@ -9,15 +9,20 @@ var (
 	Std  = [3]float32{0.26862954, 0.26130258, 0.27577711}
 )
 
+// MaxSide bounds the side of what models see; 2048 is the largest in use.
+const MaxSide = 4096
+
 // Processor is how a picture becomes a square of pixels.
 //
 // BLIP: Size x Size, whatever the aspect ratio. CLIP: with Crop set, the
-// shorter side becomes Size and the middle Crop x Crop is kept.
+// shorter side becomes Size and the middle Crop x Crop is kept; a crop larger
+// than the picture is black around it, as in transformers.
 type Processor struct {
-	Size   int    // pixels
-	Crop   int    // pixels; 0: no crop
-	Filter Filter // zero value: Bicubic
-	Alpha  Alpha  // zero value: AlphaDrop
+	Size    int    // pixels
+	Crop    int    // pixels; 0: no crop
+	Filter  Filter // zero value: Bicubic
+	Alpha   Alpha  // zero value: AlphaDrop
+	Upright bool   // see Options
 }
 
 // Side is the side of the result in pixels.
@@ -30,11 +35,11 @@ func (p Processor) Side() int {
 
 // Validate reports sizes no picture can be brought to.
 func (p Processor) Validate() error {
-	if p.Size < 1 || p.Size > 4096 {
-		return fmt.Errorf("image size %d is out of range 1..4096", p.Size)
+	if p.Size < 1 || p.Size > MaxSide {
+		return fmt.Errorf("image size %d is out of range 1..%d", p.Size, MaxSide)
 	}
-	if p.Crop < 0 || p.Crop > p.Size {
-		return fmt.Errorf("image crop %d is out of range 0..size %d", p.Crop, p.Size)
+	if p.Crop < 0 || p.Crop > MaxSide {
+		return fmt.Errorf("image crop %d is out of range 0..%d", p.Crop, MaxSide)
 	}
 	return nil
 }
@@ -44,25 +49,21 @@ func (p Processor) Load(path string) ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	img, err := Open(path, p.Alpha)
+	img, err := Open(path, Options{Alpha: p.Alpha, Upright: p.Upright})
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.Apply(img)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return out, nil
+	return p.Apply(img), nil
 }
 
 // Apply resizes (and crops) a decoded picture -> [side, side, 3] RGB bytes.
-func (p Processor) Apply(img RGB) ([]byte, error) {
+func (p Processor) Apply(img RGB) []byte {
 	filter := p.Filter
 	if filter.Weight == nil {
 		filter = Bicubic
 	}
 	if p.Crop == 0 {
-		return Resize(img, p.Size, p.Size, filter).Pix, nil
+		return Resize(img, p.Size, p.Size, filter).Pix
 	}
 	// As transformers' CLIPImageProcessor: the long side is truncated, not rounded.
 	width, height := p.Size, p.Size
@@ -71,15 +72,39 @@ func (p Processor) Apply(img RGB) ([]byte, error) {
 	} else {
 		height = p.Size * img.Height / img.Width
 	}
-	// A picture one pixel wide may be legal and its resized form is not.
-	if err := checkSize(width, height); err != nil {
-		return nil, fmt.Errorf("after resizing its shorter side to %d: %w", p.Size, err)
+	// The middle, rounded down; a crop may reach over the border.
+	left, top := (width-p.Crop)>>1, (height-p.Crop)>>1
+	columns := span{max(left, 0), min(left+p.Crop, width)}
+	rows := span{max(top, 0), min(top+p.Crop, height)}
+	part := resizePart(img, width, height, columns, rows, filter)
+	if part.Width == p.Crop && part.Height == p.Crop {
+		return part.Pix
 	}
-	resized := Resize(img, width, height, filter)
-	left, top := (width-p.Crop)/2, (height-p.Crop)/2
-	out := make([]byte, 0, p.Crop*p.Crop*3)
-	for y := top; y < top+p.Crop; y++ {
-		out = append(out, resized.Pix[(y*width+left)*3:][:p.Crop*3]...)
+	out := make([]byte, p.Crop*p.Crop*3)
+	for y := range part.Height {
+		to := (rows.first-top+y)*p.Crop + columns.first - left
+		copy(out[3*to:], part.Pix[3*y*part.Width:][:3*part.Width])
 	}
-	return out, nil
+	return out
+}
+
+// normalized is what a byte of each channel becomes.
+var normalized = func() (table [3][256]float32) {
+	for c := range table {
+		for v := range table[c] {
+			table[c][v] = float32((float64(v)/255 - float64(Mean[c])) / float64(Std[c]))
+		}
+	}
+	return table
+}()
+
+// PixelValues normalizes one picture's bytes: u8 [side, side, 3] -> out [3, side, side].
+func PixelValues(u8 []byte, out []float32) {
+	n := len(u8) / 3
+	for c := range 3 {
+		plane, table := out[c*n:][:n], &normalized[c]
+		for i := range plane {
+			plane[i] = table[u8[3*i+c]]
+		}
+	}
 }

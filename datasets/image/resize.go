@@ -35,20 +35,29 @@ type taps struct {
 	weights []int32
 }
 
-// resampleTaps computes the taps of every output position along one axis.
-// When shrinking, the kernel is stretched by the scale, so it averages all
-// the pixels it covers (antialiasing), as Pillow does.
-func resampleTaps(in, out int, filter Filter) []taps {
-	scale := float64(in) / float64(out)
+// span is a range of positions, from first up to end.
+type span struct{ first, end int }
+
+func (s span) len() int { return s.end - s.first }
+
+// resampleTaps computes the taps of the output positions in want along one axis
+// that goes from in to out pixels. When shrinking, the kernel is stretched by
+// the scale, so it averages all the pixels it covers (antialiasing), as Pillow
+// does. An axis that keeps its length has none: that pass is skipped.
+func resampleTaps(in, out int, want span, filter Filter) []taps {
+	if in == out {
+		return nil
+	}
+	scale := float64(float32(in)) / float64(out) // Pillow's box is of 32 bits
 	stretch := max(scale, 1)
 	support := filter.Support * stretch
-	result := make([]taps, out)
+	result := make([]taps, want.len())
+	weights := make([]float64, 0, 2*int(math.Ceil(support))+1)
 	for o := range result {
-		centre := (float64(o) + 0.5) * scale
+		centre := (float64(want.first+o) + 0.5) * scale
 		first := max(int(centre-support+0.5), 0)
-		last := min(int(centre+support+0.5), in) // exclusive
-		weights := make([]float64, last-first)
-		total := 0.0
+		end := min(int(centre+support+0.5), in)
+		weights, total := weights[:max(end-first, 0)], 0.0
 		for i := range weights {
 			weights[i] = filter.Weight((float64(i+first) - centre + 0.5) * (1 / stretch))
 			total += weights[i]
@@ -66,59 +75,125 @@ func resampleTaps(in, out int, filter Filter) []taps {
 	return result
 }
 
+// needed is the range of source positions that taps read; want where the axis has none.
+func needed(table []taps, want span) span {
+	if table == nil {
+		return want
+	}
+	last := table[len(table)-1]
+	return span{table[0].first, last.first + len(last.weights)}
+}
+
 // Resize returns the picture at width x height, bit-identical to the resize of
 // an RGB image in Pillow 13: two passes, each rounded to bytes; a pass that
 // would not change the size is skipped. Older versions always began with the
 // rows; where the order differs, about half of the bytes do, by 1 to 3.
 func Resize(img RGB, width, height int, filter Filter) RGB {
-	columnsFirst := height < img.Height && img.Height-height > 2*(img.Width-width)
-	if columnsFirst {
-		img = resizeColumns(img, height, filter)
-	}
-	if width != img.Width {
-		img = resizeRows(img, width, filter)
-	}
-	if height != img.Height {
-		img = resizeColumns(img, height, filter)
-	}
-	return img
+	return resizePart(img, width, height, span{0, width}, span{0, height}, filter)
 }
 
-func resizeRows(img RGB, width int, filter Filter) RGB {
-	out := RGB{Pix: make([]byte, width*img.Height*3), Width: width, Height: img.Height}
-	table := resampleTaps(img.Width, width, filter)
-	for y := range img.Height {
-		row := img.Pix[y*img.Width*3:][:img.Width*3]
-		dst := out.Pix[y*width*3:][:width*3]
+// resizePart computes only some columns and rows of Resize's result: of a strip
+// whose shorter side grows a hundredfold, all of it would not fit in memory.
+func resizePart(img RGB, width, height int, columns, rows span, filter Filter) RGB {
+	alongX := resampleTaps(img.Width, width, columns, filter)
+	alongY := resampleTaps(img.Height, height, rows, filter)
+	sourceColumns, sourceRows := needed(alongX, columns), needed(alongY, rows)
+	if height < img.Height && img.Height-height > 2*(img.Width-width) { // columns first
+		img = resizeColumns(img, alongY, rows, sourceColumns)
+		return resizeRows(img, alongX, columns, span{0, img.Height}, sourceColumns.first)
+	}
+	img = resizeRows(img, alongX, columns, sourceRows, 0)
+	for i := range alongY {
+		alongY[i].first -= sourceRows.first
+	}
+	if alongY == nil {
+		rows = span{0, img.Height}
+	}
+	return resizeColumns(img, alongY, rows, span{0, img.Width})
+}
+
+// resizeRows makes the columns that table has (or want names, where it has
+// none) of some rows; shift is the source position of the picture's first column.
+func resizeRows(img RGB, table []taps, want, rows span, shift int) RGB {
+	width := want.len()
+	if table == nil {
+		return crop(img, span{want.first - shift, want.end - shift}, rows)
+	}
+	out := RGB{Pix: make([]byte, width*rows.len()*3), Width: width, Height: rows.len()}
+	// Two rows at a time: six channels are three pairs, and a pair's two sums
+	// stay apart in 64 bits, so that one multiplication serves both.
+	packed := make([]sixChannels, img.Width)
+	for y := 0; y < out.Height; y += 2 {
+		second := min(y+1, out.Height-1) // of an odd number, the last row twice
+		packRows(packed, img.row(rows.first+y), img.row(rows.first+second))
+		a, b := out.row(y), out.row(second)
 		for x, t := range table {
-			r, g, b := int32(1<<(precisionBits-1)), int32(1<<(precisionBits-1)), int32(1<<(precisionBits-1))
-			src := row[t.first*3:]
+			sum := sixChannels{halves, halves, halves}
+			src := packed[t.first-shift:][:len(t.weights)]
 			for i, w := range t.weights {
-				p := src[3*i : 3*i+3 : 3*i+3]
-				r += int32(p[0]) * w
-				g += int32(p[1]) * w
-				b += int32(p[2]) * w
+				p, weight := &src[i], uint64(w)
+				sum[0] += p[0] * weight
+				sum[1] += p[1] * weight
+				sum[2] += p[2] * weight
 			}
-			dst[3*x], dst[3*x+1], dst[3*x+2] = fixedToByte(r), fixedToByte(g), fixedToByte(b)
+			a[3*x], b[3*x] = pairToBytes(sum[0])
+			a[3*x+1], b[3*x+1] = pairToBytes(sum[1])
+			a[3*x+2], b[3*x+2] = pairToBytes(sum[2])
 		}
 	}
 	return out
 }
 
-func resizeColumns(img RGB, height int, filter Filter) RGB {
-	stride := img.Width * 3
-	out := RGB{Pix: make([]byte, stride*height), Width: img.Width, Height: height}
-	sums := make([]int32, stride)
-	for y, t := range resampleTaps(img.Height, height, filter) {
+// sixChannels are red, green and blue of two rows: the first row's in the low 32 bits.
+type sixChannels [3]uint64
+
+// halves is one half in fixed point, for either of a pair: what is cut off later is rounded so.
+const halves = 1<<(precisionBits-1) | 1<<(precisionBits-1+32)
+
+func packRows(to []sixChannels, a, b []byte) {
+	for i := range to {
+		p, q := a[3*i:3*i+3:3*i+3], b[3*i:3*i+3:3*i+3]
+		to[i] = sixChannels{uint64(p[0]) | uint64(q[0])<<32, uint64(p[1]) | uint64(q[1])<<32, uint64(p[2]) | uint64(q[2])<<32}
+	}
+}
+
+// pairToBytes takes two sums apart. A negative low one has borrowed from the high one.
+func pairToBytes(sum uint64) (low, high byte) {
+	l := int32(sum)
+	return fixedToByte(l), fixedToByte(int32((int64(sum) - int64(l)) >> 32))
+}
+
+func (img RGB) row(y int) []byte { return img.Pix[y*img.Width*3:][:img.Width*3] }
+
+// resizeColumns makes the rows that table has (or want names, where it has none)
+// of some columns.
+func resizeColumns(img RGB, table []taps, want, columns span) RGB {
+	if table == nil {
+		return crop(img, columns, want)
+	}
+	stride, width := img.Width*3, columns.len()*3
+	out := RGB{Pix: make([]byte, width*len(table)), Width: columns.len(), Height: len(table)}
+	sums := make([]int32, width)
+	for y, t := range table {
 		for i := range sums {
 			sums[i] = 1 << (precisionBits - 1)
 		}
-		for j, w := range t.weights {
-			for i, v := range img.Pix[(t.first+j)*stride:][:stride] {
+		at := func(j int) []byte { return img.Pix[(t.first+j)*stride+columns.first*3:][:width] }
+		j := 0
+		for ; j+4 <= len(t.weights); j += 4 { // fewer trips over the sums
+			a, b, c, d := at(j), at(j+1), at(j+2), at(j+3)
+			wa, wb, wc, wd := t.weights[j], t.weights[j+1], t.weights[j+2], t.weights[j+3]
+			for i := range sums {
+				sums[i] += int32(a[i])*wa + int32(b[i])*wb + int32(c[i])*wc + int32(d[i])*wd
+			}
+		}
+		for ; j < len(t.weights); j++ {
+			w := t.weights[j]
+			for i, v := range at(j) {
 				sums[i] += int32(v) * w
 			}
 		}
-		dst := out.Pix[y*stride:][:stride]
+		dst := out.Pix[y*width:][:width]
 		for i, v := range sums {
 			dst[i] = fixedToByte(v)
 		}
@@ -126,4 +201,21 @@ func resizeColumns(img RGB, height int, filter Filter) RGB {
 	return out
 }
 
-func fixedToByte(v int32) byte { return byte(min(max(v>>precisionBits, 0), 255)) }
+// crop copies a part of a picture, unless it is all of it.
+func crop(img RGB, columns, rows span) RGB {
+	if columns.len() == img.Width && rows.len() == img.Height {
+		return img
+	}
+	out := RGB{Pix: make([]byte, 0, 3*columns.len()*rows.len()), Width: columns.len(), Height: rows.len()}
+	for y := rows.first; y < rows.end; y++ {
+		out.Pix = append(out.Pix, img.Pix[3*(y*img.Width+columns.first):][:3*columns.len()]...)
+	}
+	return out
+}
+
+func fixedToByte(v int32) byte {
+	if v >>= precisionBits; uint32(v) > 255 {
+		return byte(^v >> 31) // 0 below, 255 above
+	}
+	return byte(v)
+}
