@@ -37,7 +37,7 @@ type LMSettings struct {
 //
 //	goblip train lm --data data/shapes/train.jsonl --out runs/lm
 //
-// 2 cores, about a minute.
+// 2 cores, about a minute and a half.
 func DefaultLM() *LMSettings {
 	return &LMSettings{
 		Common: Common{Steps: 1300, Batch: 16, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 150,
