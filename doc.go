@@ -4,7 +4,8 @@
 //
 //	models/       graphs and their configurations: no files, flags or goroutines
 //	  nn/           layers with PyTorch's names and layout
-//	  vit/ clip/ opt/ t5/   one tower each
+//	  vit/ clip/ bert/ opt/ t5/   one tower each
+//	  blip/         MED: image tower, text encoder and decoder
 //	  blip2/        the Q-Former, stage 1 and stage 2 put together
 //	  generate/     greedy, beam and nucleus search
 //	datasets/     records of pictures and texts, and where they come from
