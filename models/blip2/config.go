@@ -74,9 +74,11 @@ type Config struct {
 
 // Default has transformers' class defaults.
 func Default() Config {
+	text := opt.Default()
+	text.WordEmbedProjDim = text.HiddenSize
 	return Config{ModelType: "blip-2", NumQueryTokens: 32, ImageTextHiddenSize: 256, UseDecoderOnlyLLM: true,
 		InitializerRange: nn.InitializerRange,
-		Vision:           vit.Default(), QFormer: DefaultQFormer(), Text: opt.Default()}
+		Vision:           vit.Default(), QFormer: DefaultQFormer(), Text: text}
 }
 
 // UnmarshalJSON reads over the defaults: a config.json of an older transformers lacks newer keys.

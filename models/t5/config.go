@@ -101,6 +101,9 @@ func (c *Config) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// maxLayers bounds the graphs that a config can ask for; the largest T5 has 24.
+const maxLayers = 1024
+
 // InnerDim is the width of all heads together.
 func (c *Config) InnerDim() int { return c.NumHeads * c.DKV }
 
@@ -110,6 +113,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.VocabSize < 1 || c.DModel < 1 || c.DKV < 1 || c.DFF < 1 || c.NumLayers < 1 || c.NumDecoderLayers < 1 || c.NumHeads < 1:
 		return fmt.Errorf("text_config: sizes must be positive")
+	case c.NumLayers > maxLayers || c.NumDecoderLayers > maxLayers:
+		return fmt.Errorf("text_config: num_layers %d and num_decoder_layers %d must be at most %d", c.NumLayers, c.NumDecoderLayers, maxLayers)
 	case dashed && kind != "gated" || strings.Count(c.FeedForwardProj, "-") > 1:
 		return fmt.Errorf("text_config: feed_forward_proj %q is neither ACTIVATION nor gated-ACTIVATION", c.FeedForwardProj)
 	case !nn.KnownActivation(c.DenseActFn):

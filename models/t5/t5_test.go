@@ -159,6 +159,7 @@ func must(raw []byte, err error) []byte {
 func TestValidate(t *testing.T) {
 	for _, test := range []struct{ json, want string }{
 		{`{"d_kv": 0}`, "sizes must be positive"},
+		{`{"num_layers": 1000000000}`, "must be at most 1024"},
 		{`{"feed_forward_proj": "open-gelu"}`, "feed_forward_proj"},
 		{`{"feed_forward_proj": "gated-gelu-new"}`, "feed_forward_proj"},
 		{`{"feed_forward_proj": "gated-sine"}`, `dense_act_fn "sine" is not known`},
