@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"os"
 
 	"goblip/checkpoints/pickle"
 )
@@ -30,11 +29,8 @@ type view struct {
 }
 
 // readLegacy reads the pickles, and finds the storages behind them.
-func readLegacy(file *os.File, size int64) (any, error) {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	counter := &countingReader{from: file}
+func readLegacy(file io.ReaderAt, size int64) (any, error) {
+	counter := &countingReader{from: io.NewSectionReader(file, 0, size)}
 	in := bufio.NewReaderSize(counter, 1<<16)
 	magic, err := pickle.Load(in, pickle.Options{MaxBytes: 64})
 	if n, ok := magic.(*big.Int); err != nil || !ok || n.Cmp(legacyMagic) != 0 {
@@ -116,7 +112,7 @@ func (l *legacy) persistent(id any) (any, error) {
 }
 
 // locate gives the storages their places, from byte at on, in the order of keys.
-func (l *legacy) locate(file *os.File, at, size int64, keys []any) error {
+func (l *legacy) locate(file io.ReaderAt, at, size int64, keys []any) error {
 	for _, item := range keys {
 		key, ok := item.(string)
 		s := l.storages[key]

@@ -29,7 +29,7 @@ import (
 // File is an open file of torch.save with a state dict. It may be used by several goroutines at a time.
 type File struct {
 	path    string
-	file    *os.File
+	closer  io.Closer
 	tensors map[string]*tensor
 	skipped []string
 	files   map[string]*tensor
@@ -41,31 +41,35 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{path: path, file: file}
-	if err := f.read(); err != nil {
+	f := &File{path: path, closer: file}
+	stat, err := file.Stat()
+	if err == nil && !stat.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err == nil {
+		err = f.read(file, stat.Size())
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return f, nil
 }
 
-// read finds out which kind of file it is.
-func (f *File) read() error {
-	stat, err := f.file.Stat()
-	if err != nil {
+// read finds out which kind of file it is, and what was saved.
+func (f *File) read(from io.ReaderAt, size int64) error {
+	var first [4]byte
+	if size < int64(len(first)) {
+		return fmt.Errorf("not a file of torch.save: %d bytes are too few", size)
+	}
+	if _, err := from.ReadAt(first[:], 0); err != nil {
 		return err
 	}
-	if !stat.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	var first [4]byte
-	if _, err := io.ReadFull(f.file, first[:]); err != nil {
-		return fmt.Errorf("not a file of torch.save: %d bytes are too few", stat.Size())
-	}
 	var saved any
+	var err error
 	if string(first[:]) == "PK\x03\x04" {
-		saved, err = readArchive(f.file, stat.Size())
+		saved, err = readArchive(from, size)
 	} else {
-		saved, err = readLegacy(f.file, stat.Size())
+		saved, err = readLegacy(from, size)
 	}
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func (f *File) read() error {
 }
 
 // Close releases the file. Tensors read from it stay valid.
-func (f *File) Close() error { return f.file.Close() }
+func (f *File) Close() error { return f.closer.Close() }
 
 // Path returns the path that the file was opened with.
 func (f *File) Path() string { return f.path }

@@ -88,8 +88,12 @@ func (c *convertCommand) run(cmd *cobra.Command, source, destination string) err
 	if err != nil {
 		return err
 	}
-	if same, err := samePath(from, destination); same || err != nil {
-		return errors.Join(err, usagef("SRC and DST are the same: %s", destination))
+	same, err := samePath(from, destination)
+	if err == nil && same {
+		err = usagef("SRC and DST are the same: %s", destination)
+	}
+	if err != nil {
+		return err
 	}
 	model, err := convert.Open(from, options)
 	if err != nil {

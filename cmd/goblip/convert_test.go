@@ -96,7 +96,7 @@ func TestConvert(t *testing.T) {
 	} {
 		var c conversion
 		jsonOf(t, &c, append([]string{"convert"}, step...)...)
-		if !c.Equal || c.Proof.Tensors != 20 || c.Proof.Bytes != 996 || c.Proof.Largest != 0 || c.Class != "OPTForCausalLM" {
+		if !c.Equal || c.Proof.Tensors != 20 || c.Proof.Bytes != 928 || c.Proof.Largest != 0 || c.Class != "OPTForCausalLM" {
 			t.Errorf("%q: %+v %+v", step, c, c.Proof)
 		}
 	}
@@ -115,11 +115,11 @@ func TestConvert(t *testing.T) {
 
 	var c conversion
 	jsonOf(t, &c, "convert", at("model"), at("half"), "--dtype", "bf16")
-	if !c.Equal || c.Rounding == nil || *c.Rounding == 0 || *c.Rounding > 0.13 || c.Proof.Bytes != 498 {
+	if !c.Equal || c.Rounding == nil || *c.Rounding == 0 || *c.Rounding > 0.13 || c.Proof.Bytes != 464 {
 		t.Errorf("bf16: %+v %+v", c, c.Proof)
 	}
 	status, stdout, stderr := runLine(t, "convert", at("model"), at("b.pth"))
-	if status != 0 || !strings.Contains(stdout, "20 tensors, 996 bytes, largest difference 0") {
+	if status != 0 || !strings.Contains(stdout, "20 tensors, 928 bytes, largest difference 0") {
 		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
 }
@@ -168,7 +168,7 @@ func TestInspect(t *testing.T) {
 	writeOPT(t, filepath.Join(dir, "model"), "model.decoder.final_layer_norm.bias")
 	var found inspection
 	jsonOf(t, &found, "inspect", filepath.Join(dir, "model"))
-	if found.Count != 19 || len(found.Tensors) != 19 || found.Bytes != 980 || found.Parameters != 245 || found.Class != "OPTForCausalLM" {
+	if found.Count != 19 || len(found.Tensors) != 19 || found.Bytes != 912 || found.Parameters != 228 || found.Class != "OPTForCausalLM" {
 		t.Errorf("got %+v", found)
 	}
 	if first := found.Tensors[0]; first.Name != "model.decoder.embed_positions.weight" || first.DType != "F32" || !slices.Equal(first.Shape, []int{7, 4}) {
@@ -181,7 +181,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("files %q", found.Files)
 	}
 	status, stdout, _ := runLine(t, "inspect", filepath.Join(dir, "model"))
-	for _, want := range []string{"model.decoder.embed_tokens.weight", "19 tensors, 245 parameters, 980 bytes", "missing from OPTForCausalLM (1): model.decoder.final_layer_norm.bias", "hidden_size 4"} {
+	for _, want := range []string{"model.decoder.embed_tokens.weight", "19 tensors, 228 parameters, 912 bytes", "missing from OPTForCausalLM (1): model.decoder.final_layer_norm.bias", "hidden_size 4"} {
 		if status != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("status %d, no %q in:\n%s", status, want, stdout)
 		}
