@@ -149,6 +149,32 @@ func TestMetaspace(t *testing.T) {
 	}
 }
 
+// TestFirst: with prepend_scheme first, the word gets a mark that starts where the text does, before
+// normalization.
+func TestFirst(t *testing.T) {
+	for _, c := range []struct {
+		words bool
+		text  string
+		want  []string
+	}{
+		{false, "a", []string{"▁", "a"}},
+		{false, "\x01a", []string{"▁", "a"}},
+		{true, "a a", []string{"▁", "a", "a"}},
+		{true, "\x01a", []string{"a"}},
+		{true, " a", []string{"a"}},
+		{true, "\u00b4a", []string{"▁", "<unk>", "a"}}, // a space and a mark
+		{true, "</s>a", []string{"</s>", "a"}},
+	} {
+		u := testUnigram(t, false, "▁", -1.0, "a", -1.0, "</s>", 0.0)
+		u.AddSpecial("</s>")
+		u.normalizer = sequenceNormalizer{nmtNormalizer{}, formNormalizer("NFKC")}
+		u.words.scheme, u.words.words = prependFirst, c.words
+		if got := pieces(u, u.EncodePlain(c.text)); !slices.Equal(got, c.want) {
+			t.Errorf("%q, words %v: %q, want %q", c.text, c.words, got, c.want)
+		}
+	}
+}
+
 // unigramJSON writes a small tokenizer.json.
 func unigramJSON(normalizer, vocab, rest string) string {
 	return fmt.Sprintf(`{"model":{"type":"Unigram","vocab":%s%s},"normalizer":%s,"pre_tokenizer":{"type":"Metaspace","replacement":"▁"}}`, vocab, rest, normalizer)
