@@ -40,7 +40,7 @@ type LMSettings struct {
 // 2 cores, about a minute and a half.
 func DefaultLM() *LMSettings {
 	return &LMSettings{
-		Common: Common{Steps: 1300, Batch: 16, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 150,
+		Common: Common{Steps: 1200, Batch: 16, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 150,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 96},
 		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, AnswerWeight: 10, VocabSize: 2000, Texts: 4, Positions: 160,
 	}

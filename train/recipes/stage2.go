@@ -34,7 +34,7 @@ type Stage2Settings struct {
 // 2 cores, about 2 minutes.
 func DefaultStage2() *Stage2Settings {
 	return &Stage2Settings{
-		Common: Common{Steps: 3000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+		Common: Common{Steps: 2000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 40},
 		QuestionShare: 0.5, FromStage1: true,
 	}
