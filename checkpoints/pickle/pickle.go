@@ -4,7 +4,8 @@
 //
 //	pickle.go   Load: the options and limits
 //	machine.go  the stack machine that a pickle is a program for
-//	opcodes.go  its instructions
+//	opcodes.go  its instructions: numbers and strings, stack and memo
+//	build.go    those that make containers and instances
 //	value.go    what comes out
 //
 // Time and memory are bounded by the length of the pickle, which is bounded too; nesting costs no
