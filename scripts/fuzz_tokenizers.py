@@ -101,7 +101,8 @@ def compare(program, folder, reference, count, seed, length):
     ids = ids + [[rng.choice(every) for _ in range(rng.randint(0, 12))] for _ in range(count // 4)]
     check("text", goblip(program, folder, ids, "--decode"), reference.decode(ids, False), ids)
     check("text without special", goblip(program, folder, ids, "--decode", "--skip-special"), reference.decode(ids, True), ids)
-    print(f"{folder.name:28} {type(reference).__name__:4} {count} texts, {sum(map(len, ids))} ids: {bad} differences", flush=True)
+    name = "/".join(folder.resolve().parts[-2:]) if folder.name == "model" else folder.name
+    print(f"{name:28} {type(reference).__name__:4} {count} texts, {sum(map(len, ids))} ids: {bad} differences", flush=True)
     return bad
 
 

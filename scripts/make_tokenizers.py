@@ -135,7 +135,7 @@ def old_merges(data):
 
 def make(root, seed):
     """Yields folders, and whether transformers' AutoTokenizer is what to compare with."""
-    from tokenizers import Regex, decoders, normalizers
+    from tokenizers import Regex, Tokenizer, decoders, normalizers
     rng = random.Random(seed)
     lines = corpus(rng)
 
@@ -150,6 +150,16 @@ def make(root, seed):
               "bos_token": "[DEC]", "extra_special_tokens": ["[ENC]", "[NEW]"]}
     save(uncased, root / "bert-folder", config, odd=False)
     yield root / "bert-folder", True
+
+    # A hole in the ids: the first added token gets the id that the last of the model has.
+    data = json.loads(uncased.to_str())
+    vocab = data["model"]["vocab"]
+    vocab.pop(sorted(vocab, key=vocab.get)[-9])
+    data["added_tokens"] = [a for a in data["added_tokens"] if a["id"] < 5]
+    holey = Tokenizer.from_str(json.dumps(data))
+    holey.add_special_tokens(["[DEC]", "[ENC]"])
+    save(holey, root / "bert-hole", {"tokenizer_class": "BertTokenizer", "extra_special_tokens": ["[NEW]"]}, odd=False)
+    yield root / "bert-hole", True
 
     def vocab_txt(folder, config, **more):
         model = save(uncased, folder, config, odd=False, drop=True)

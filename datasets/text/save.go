@@ -28,7 +28,11 @@ func (t *WordPiece) Save(dir string) error {
 		"type": "WordPiece", "unk_token": t.Token(t.unk), "continuing_subword_prefix": continuation,
 		"max_input_chars_per_word": t.maxRunes, "vocab": t.modelVocab(),
 	}
-	return saveFiles(dir, map[string]any{tokenizerFile: file, configFile: config, vocabTxtFile: lines})
+	files := map[string]any{tokenizerFile: file, configFile: config, vocabTxtFile: lines}
+	if t.modelTokens < t.modelSize {
+		delete(files, vocabTxtFile) // a line for each id is all that it can say
+	}
+	return saveFiles(dir, files)
 }
 
 // Save implements Tokenizer: tokenizer.json, tokenizer_config.json, vocab.json and merges.txt.

@@ -258,7 +258,7 @@ func (c *folderConfig) apply(v *vocabulary, normalize func(string) string) error
 		if _, added := v.added[id]; ok && added {
 			continue
 		}
-		t.ID = int32(len(v.tokens))
+		t.ID = v.nextID()
 		if ok {
 			t.ID = id
 		}

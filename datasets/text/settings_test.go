@@ -132,6 +132,40 @@ func TestOlderTokenizerJSON(t *testing.T) {
 	}
 }
 
+// TestSharedID: in a vocabulary with a hole the reference gives the first added token an id that the
+// model has already.
+func TestSharedID(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, tokenizerFile, `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"yes":2,"no":3}},"pre_tokenizer":{"type":"BertPreTokenizer"},
+		"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+		"added_tokens":[{"id":3,"content":"[DEC]","special":true},{"id":4,"content":"[ENC]","special":true}]}`)
+	other := t.TempDir()
+	write(t, other, tokenizerFile, `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"yes":2,"no":3}},"pre_tokenizer":{"type":"BertPreTokenizer"}}`)
+	write(t, other, configFile, `{"bos_token":"[DEC]","extra_special_tokens":["[ENC]"]}`)
+	if got, want := open(t, other).Encode("no [DEC] yes [ENC]"), []int32{3, 3, 2, 4}; !slices.Equal(got, want) {
+		t.Errorf("added by tokenizer_config.json: ids %v, want %v", got, want)
+	}
+	for range 2 {
+		tok := open(t, dir)
+		if got, want := tok.Encode("no [DEC] yes [ENC]"), []int32{3, 3, 2, 4}; !slices.Equal(got, want) {
+			t.Errorf("ids %v, want %v", got, want)
+		}
+		if got, want := tok.Decode([]int32{3, 2, 4, 1}, false), "[DEC] yes [ENC]"; got != want {
+			t.Errorf("text %q, want %q", got, want)
+		}
+		if got, want := tok.Decode([]int32{3, 2, 4, 1}, true), "yes"; got != want {
+			t.Errorf("text %q, want %q", got, want)
+		}
+		if tok.VocabSize() != 5 {
+			t.Errorf("%d ids", tok.VocabSize())
+		}
+		dir = t.TempDir()
+		if err := tok.Save(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func itoa(n int32) string { return strconv.Itoa(int(n)) }
 
 func TestSettingsErrors(t *testing.T) {

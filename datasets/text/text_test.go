@@ -106,27 +106,6 @@ func write(t *testing.T, dir, name, content string) {
 	}
 }
 
-// TestSharedID: an added token may have the id of a word, as the library has it: both are encoded so, and
-// decoding shows the added one.
-func TestSharedID(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, tokenizerFile, `{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":1,"no":2}},"pre_tokenizer":{"type":"BertPreTokenizer"},
-		"added_tokens":[{"id":2,"content":"[DEC]","special":true},{"id":3,"content":"[ENC]","special":true}]}`)
-	words, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := words.EncodePlain("no [DEC] a [ENC]"); !slices.Equal(got, []int32{2, 2, 1, 3}) {
-		t.Errorf("got ids %v", got)
-	}
-	if got := words.Decode([]int32{2, 1}, false); got != "[DEC] a" {
-		t.Errorf("decoded %q", got)
-	}
-	if got := words.Decode([]int32{2, 1}, true); got != "a" {
-		t.Errorf("decoded without special tokens %q", got)
-	}
-}
-
 func TestOpenErrors(t *testing.T) {
 	wordPiece := func(vocab, rest string) string {
 		return fmt.Sprintf(`{"model":{"type":"WordPiece","vocab":%s},"pre_tokenizer":{"type":"BertPreTokenizer"}%s}`, vocab, rest)

@@ -12,6 +12,7 @@ type vocabulary struct {
 	tokens         []string // by id; "" for an id that has no token
 	ids            map[string]int32
 	modelSize      int // ids below belong to the model's own vocabulary, the others were added to it
+	modelTokens    int // how many the model has, fewer than modelSize where ids have no token
 	added          map[int32]addedToken
 	shown          map[int32]string // how added tokens are decoded, where that is not their content
 	specials       map[string]bool  // tokens that Decode can skip
@@ -36,6 +37,7 @@ func newVocabulary(tokens []string) vocabulary {
 	for id, token := range tokens {
 		if token != "" {
 			v.ids[token] = int32(id)
+			v.modelTokens++
 		}
 	}
 	return v
@@ -127,6 +129,10 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		v.tokens = append(v.tokens, a.Content)
 	case v.tokens[a.ID] == "":
 		v.tokens[a.ID] = a.Content
+	case v.tokens[a.ID] != a.Content && v.shared(a):
+		// both keep it
+	case v.tokens[a.ID] != a.Content:
+		return fmt.Errorf("added token %q: id %d belongs to %q", a.Content, a.ID, v.tokens[a.ID])
 	}
 	v.ids[a.Content] = a.ID
 	if old, ok := v.added[a.ID]; ok { // it may have been found in another way
@@ -134,10 +140,10 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		v.normalized.remove(v.spelling(old), a.ID)
 		delete(v.shown, a.ID)
 	}
-	v.added[a.ID] = a
-	if v.tokens[a.ID] != a.Content { // one id for two tokens, as the library has it: decoding shows the added one
+	if v.tokens[a.ID] != a.Content {
 		v.shown[a.ID] = a.Content
 	}
+	v.added[a.ID] = a
 	if a.Special {
 		v.specials[a.Content] = true
 	}
@@ -149,6 +155,24 @@ func (v *vocabulary) addToken(a addedToken, normalize func(string) string) error
 		v.shown[a.ID] = pattern
 	}
 	return v.normalized.insert(pattern, a)
+}
+
+// shared tells whether an added token may have an id that a token of the model has. The reference
+// counts from the number of the model's tokens on, so in a vocabulary with a hole, of ids 0 to 9
+// without 5, say, the first added token is 9 like the last of the model, and such folders exist. The
+// model's token still has its id in a text; Decode knows only the added one.
+func (v *vocabulary) shared(a addedToken) bool {
+	other, taken := v.added[a.ID]
+	return int(a.ID) >= v.modelTokens && int(a.ID) < v.modelSize && (!taken || other.Content == a.Content)
+}
+
+// nextID is the id that the reference gives a new token.
+func (v *vocabulary) nextID() int32 {
+	next := int32(v.modelTokens)
+	for id := range v.added {
+		next = max(next, id+1)
+	}
+	return next
 }
 
 // spelling is how an added token is written in a normalized text.
