@@ -46,7 +46,7 @@ type CLIPSettings struct {
 // 2 cores, about 4 minutes on 24,000 pictures of 48 pixels.
 func DefaultCLIP() *CLIPSettings {
 	return &CLIPSettings{
-		Common: Common{Steps: 4000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 200,
+		Common: Common{Steps: 4900, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 200,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.06, MaxTextLength: 32},
 		Vision: "eva", ImageSize: 48, PatchSize: 8, Alpha: "white", HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
 		TextHidden: 64, TextLayers: 2, TextHeads: 4, Projection: 64, Negatives: true, CaptionLayers: 1, CaptionWeight: 1, VocabSize: 2000,

@@ -42,7 +42,7 @@ type Stage1Settings struct {
 // 2 cores, about 3 minutes.
 func DefaultStage1() *Stage1Settings {
 	return &Stage1Settings{
-		Common: Common{Steps: 450, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 1.5e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+		Common: Common{Steps: 500, Batch: 64, Accumulate: 1, Seed: 1, LearningRate: 1.5e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 32},
 		Queries: 8, HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192, CrossFrequency: 2, Projection: 64,
 		Dropout: 0, Smoothing: 0.1, Keys: "compat", ITG: true, Alike: 2, VocabSize: 2000,
