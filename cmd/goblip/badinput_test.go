@@ -106,7 +106,7 @@ func TestBadData(t *testing.T) {
 				t.Fatal(err)
 			}
 			return filepath.Join(dir, "train.jsonl")
-		}, []string{"train.jsonl:4: ", "000003.png: damaged or truncated png picture"}},
+		}, []string{"train.jsonl:4: ", "000003.png: damaged or truncated PNG picture"}},
 		{"missing picture", func(dir string) string {
 			edit(t, filepath.Join(dir, "train.jsonl"), "000003.png", "lost.png")
 			return filepath.Join(dir, "train.jsonl")

@@ -55,7 +55,7 @@ func TestDataMakeCheckStats(t *testing.T) {
 	}
 	out, err = data("check", file)
 	if err == nil || err.Error() != "2 problems found" ||
-		!strings.Contains(out, "000003.png: damaged or truncated png") || !strings.Contains(out, "train.jsonl:21: empty caption") {
+		!strings.Contains(out, "000003.png: damaged or truncated PNG") || !strings.Contains(out, "train.jsonl:21: empty caption") {
 		t.Errorf("check of a damaged set: %q, %v", out, err)
 	}
 	if out, err = data("check", "--json", file); err == nil || !strings.Contains(out, `"what": "empty caption"`) {
