@@ -85,6 +85,8 @@ func TestParseCaption(t *testing.T) {
 		{"a circle in red that is striped and two squares in blue on the left", full},
 		{"a spotted violet donut and a tiny white star beneath it",
 			Mentioned{Main{"purple", "ring", "dotted"}, Group{"white", "star", 1}, "below"}},
+		{"a striped red circle and left of it two blue circles",
+			Mentioned{Main{"red", "circle", "striped"}, Group{"blue", "circle", 2}, "left"}},
 		{"a red circle", Mentioned{Main: Main{"red", "circle", "plain"}}},
 		{"red red red", Mentioned{}},
 		{"", Mentioned{}},

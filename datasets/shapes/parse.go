@@ -70,11 +70,12 @@ func init() {
 }
 
 // ParseCaption reads a caption word by word, forgiving order, punctuation and
-// synonyms: the first shape is the main object, the next other one the group.
+// synonyms: the first shape is the main object, the next other one the group. Where no other shape is
+// named, the first one's next mention is the group: wrong, but its colour and number may be right.
 func ParseCaption(text string) Mentioned {
 	var m Mentioned
 	words := wordsOf(strings.ToLower(text))
-	main, group := -1, len(words) // places of the two shapes
+	main, again, group := -1, -1, len(words) // places of the two shapes, and of the first one's next mention
 	for i, word := range words {
 		if s, ok := synonyms[word]; ok {
 			word, words[i] = s, s
@@ -84,6 +85,8 @@ func ParseCaption(text string) Mentioned {
 			main, m.Main.Shape = i, word
 		case slices.Contains(Shapes, word) && m.Group.Shape == "" && word != m.Main.Shape:
 			group, m.Group.Shape = i, word
+		case main >= 0 && word == m.Main.Shape && again < 0:
+			again = i
 		case slices.Contains(Relations, word) && m.Relation == "":
 			m.Relation = word
 		case (word == "striped" || word == "dotted") && m.Main.Texture == "":
@@ -92,6 +95,9 @@ func ParseCaption(text string) Mentioned {
 	}
 	if main < 0 {
 		return Mentioned{Relation: m.Relation}
+	}
+	if m.Group.Shape == "" && again > 0 {
+		group, m.Group.Shape = again, m.Main.Shape
 	}
 	if m.Main.Texture == "" {
 		m.Main.Texture = "plain" // captions need not say it
