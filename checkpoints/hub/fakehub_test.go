@@ -36,6 +36,7 @@ type fakeHub struct {
 	damage     int    // how many answers of the storage are damaged
 	longer     int    // bytes that the storage sends too many
 	tooMany    int    // how many requests get 429
+	otherParts int    // how many resumed requests get another part than asked for
 	noRanges   bool   // the storage ignores Range
 	noListing  bool   // there is no API
 	redirectTo string // where large files redirect to, instead of the storage
@@ -140,6 +141,10 @@ func (f *fakeHub) serveStorage(w http.ResponseWriter, r *http.Request) {
 		data = append([]byte{data[0] ^ 1}, data[1:]...)
 	}
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &begin); err == nil && !f.noRanges {
+		if f.otherParts > 0 && begin > 0 {
+			f.otherParts--
+			begin--
+		}
 		end := whole
 		if _, last, _ := strings.Cut(r.Header.Get("Range"), "-"); last != "" {
 			n, _ := strconv.Atoi(last)

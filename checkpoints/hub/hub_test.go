@@ -109,6 +109,16 @@ func TestNoRanges(t *testing.T) {
 	}
 }
 
+// TestOtherPart starts again where a server sends another part of the file than asked for.
+func TestOtherPart(t *testing.T) {
+	f := newFakeHub(t, model())
+	f.cuts, f.cutAfter, f.otherParts = 1, 3000, 1
+	f.check(folder(t, f.client(t.TempDir(), nil)), "config.json", "tokenizer.json", "model.safetensors")
+	if f.otherParts != 0 || f.damage != 0 || f.count("GET /model.safetensors") != 3 {
+		t.Errorf("requests %q", f.requests)
+	}
+}
+
 func TestWrongLength(t *testing.T) {
 	f := newFakeHub(t, model())
 	f.longer, f.noRanges = 5, true
