@@ -138,7 +138,7 @@ func (f *folder) write(t *testing.T) string {
 	if f.config != nil {
 		config = f.config
 	}
-	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: IsPretraining, Fill: f.save}); err != nil {
+	if err := checkpoints.WriteFolder(dir, checkpoints.Contents{Config: config, Tensors: named, Pretraining: blip2.IsPretraining, Fill: f.save}); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -193,10 +193,6 @@ func stage1Only(name string) bool {
 	return name == "temp" || strings.Contains(name, ".intermediate.") || strings.Contains(name, ".output.dense.") || strings.Contains(name, ".output.LayerNorm.")
 }
 
-// IsPretraining names the tensors of stage 1 that transformers' class does not have: ITG's head and
-// the temperature. They lie in a file of their own beside the model's.
-func IsPretraining(name string) bool { return name == "temp" || strings.HasPrefix(name, "cls.") }
-
 // IsPositionIDs names the counters 0, 1, 2, ... that older transformers saved beside the weights.
 func IsPositionIDs(name string) bool { return strings.HasSuffix(name, "embeddings.position_ids") }
 

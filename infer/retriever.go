@@ -116,7 +116,7 @@ func (r *Retriever) loadBLIP2(folder *checkpoints.Folder) (retrieval, error) {
 		return nil, err
 	}
 	_, err = folder.LoadWith(r.store, want, checkpoints.LoadOptions{ConvertFloats: true,
-		IgnoreUnexpected: func(name string) bool { return IsPretraining(name) || IsPositionIDs(name) }})
+		IgnoreUnexpected: func(name string) bool { return blip2.IsPretraining(name) || IsPositionIDs(name) }})
 	return stage1{cfg}, err
 }
 

@@ -41,7 +41,7 @@ func TestFinalFolder(t *testing.T) {
 	}{
 		{"lm", finalFolder{config: &llm}, nil, nil, ends},
 		{"clip", finalFolder{config: &tower, pictures: pictures}, 48., nil, nil},
-		{"stage 1", finalFolder{config: &stage1, pictures: pictures, pretraining: infer.IsPretraining}, 48., map[string]any{"processor_class": "Blip2Processor"}, nil},
+		{"stage 1", finalFolder{config: &stage1, pictures: pictures, pretraining: blip2.IsPretraining}, 48., map[string]any{"processor_class": "Blip2Processor"}, nil},
 		{"stage 2", finalFolder{config: &stage2, pictures: pictures}, 48., map[string]any{"processor_class": "Blip2Processor", "num_query_tokens": 8.}, ends},
 	} {
 		dir := filepath.Join(t.TempDir(), "final")

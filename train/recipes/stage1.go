@@ -134,5 +134,5 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	if err != nil {
 		return summary, err
 	}
-	return summary, finalFolder{config: &cfg, pretraining: infer.IsPretraining, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
+	return summary, finalFolder{config: &cfg, pretraining: blip2.IsPretraining, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
 }
