@@ -105,8 +105,14 @@ func (t *Unigram) firstEnd(piece string, at int) int {
 	if t.words.scheme != prependFirst || at > 0 {
 		return 0
 	}
-	_, size := utf8.DecodeRuneInString(piece)
-	end := len(t.normalize(piece[:size]))
+	_, precompiled := t.normalizer.(*charsmap)
+	end := 0
+	for i, r := range piece {
+		end = len(t.normalize(piece[i : i+utf8.RuneLen(r)]))
+		if end > 0 || !precompiled { // characters that a charsmap takes away are as if they had not been
+			break
+		}
+	}
 	if !t.words.words {
 		end = max(end, 1) // the text as a whole starts at its start, whatever was taken away
 	}
