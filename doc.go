@@ -24,7 +24,8 @@
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
 //	eval/         metrics, from strings and numbers alone
 //	  report/       report.html
-//	internal/     pjrt finds and opens the backend; golden reads reference data
+//	internal/     pjrt finds and opens the backend; bounded reads files of others;
+//	              golden reads reference data
 //	cmd/goblip/   the only main: wires all of the above
 //
 // Who may import whom is a table in arch_test.go, which keeps to it.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"goblip/internal/bounded"
 )
 
 // Files of a model folder.
@@ -216,17 +217,9 @@ func ReadConfig(dir string, into any) error { return readJSON(filepath.Join(dir,
 
 // readJSON reads a JSON file of bounded size, and says where it is wrong.
 func readJSON(path string, into any) error {
-	file, err := os.Open(path)
+	data, err := bounded.ReadFile(path, maxJSONBytes)
 	if err != nil {
 		return err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxJSONBytes+1))
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if len(data) > maxJSONBytes {
-		return fmt.Errorf("%s: larger than %d MiB", path, maxJSONBytes>>20)
 	}
 	err = json.Unmarshal(data, into)
 	var syntax *json.SyntaxError

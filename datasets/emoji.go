@@ -5,12 +5,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"goblip/internal/bounded"
 )
 
 // maxEmojiFile bounds emoji.json (1.5 MB) and the keyword files (0.5 MB).
@@ -40,7 +41,7 @@ type keywords struct {
 // for captions without keywords. Drawings that a style lacks are left out.
 func Emoji(source, style string, annotations []string) ([]Record, error) {
 	path := filepath.Join(source, "emoji.json")
-	data, err := readBounded(path)
+	data, err := bounded.ReadFile(path, maxEmojiFile)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func codePoints(unified string) (string, error) {
 
 // readAnnotations adds a CLDR file's names and keywords to known.
 func readAnnotations(path string, known map[string]keywords) error {
-	data, err := readBounded(path)
+	data, err := bounded.ReadFile(path, maxEmojiFile)
 	if err != nil {
 		return err
 	}
@@ -188,20 +189,4 @@ func readAnnotations(path string, known map[string]keywords) error {
 		known[a.CodePoints] = k
 	}
 	return nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxEmojiFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(data) > maxEmojiFile {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxEmojiFile)
-	}
-	return data, nil
 }

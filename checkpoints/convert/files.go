@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"goblip/checkpoints"
 	"goblip/checkpoints/layout"
 	"goblip/checkpoints/torch"
+	"goblip/internal/bounded"
 )
 
 // maxFile bounds config.json and each of the files beside it.
@@ -31,7 +31,7 @@ func (m *Model) readFiles(source checkpoints.Tensors, config string) error {
 		if stat.IsDir() {
 			err = m.takeFolder(config)
 		} else {
-			m.Config, err = readFile(config)
+			m.Config, err = bounded.ReadFile(config, maxFile)
 		}
 		if err != nil {
 			return err
@@ -56,7 +56,7 @@ func (m *Model) readFiles(source checkpoints.Tensors, config string) error {
 // takeFolder takes the files of a folder.
 func (m *Model) takeFolder(dir string) error {
 	for _, name := range append([]string{checkpoints.ConfigFile}, checkpoints.SideFiles...) {
-		data, err := readFile(filepath.Join(dir, name))
+		data, err := bounded.ReadFile(filepath.Join(dir, name), maxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -128,21 +128,4 @@ func (m *Model) setDType(dtype dtypes.DType) error {
 	data, err := json.MarshalIndent(config, "", "  ")
 	m.Config = append(data, '\n')
 	return err
-}
-
-// readFile reads a file of bounded size.
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("larger than %d MiB", maxFile>>20)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
 }

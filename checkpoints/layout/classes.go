@@ -10,7 +10,6 @@ import (
 	"goblip/models/clip"
 	"goblip/models/opt"
 	"goblip/models/t5"
-	"goblip/models/vit"
 )
 
 // classes build the layout of a class of transformers from its config.json.
@@ -87,9 +86,6 @@ func (b *builder) readBLIP2(raw []byte) (*blip2.Config, error) {
 	c := &blip2.Config{}
 	if err := json.Unmarshal(raw, c); err != nil {
 		return nil, err
-	}
-	if c.Vision.ModelType == "instructblip_vision_model" { // InstructBLIP's name for the same encoder
-		c.Vision.ModelType = vit.EVA
 	}
 	layers := []int{c.Vision.NumHiddenLayers, c.QFormer.NumHiddenLayers}
 	if c.T5 != nil {

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
+
+	"goblip/internal/bounded"
 )
 
 // Files of a tokenizer.
@@ -24,23 +24,6 @@ const (
 	maxFileBytes = 64 << 20
 	maxTokens    = 4 << 20
 )
-
-// readFile reads a file of bounded size.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("%s: larger than %d MiB", path, maxFileBytes>>20)
-	}
-	return data, nil
-}
 
 // tokenizerJSON is what is read of a tokenizer.json. Of its truncation and padding only the sides
 // and the token are, in case tokenizer_config.json does not say them: the lengths are the caller's
@@ -100,7 +83,7 @@ func (m *merge) UnmarshalJSON(data []byte) error {
 
 func readTokenizerJSON(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, tokenizerFile)
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"goblip/internal/bounded"
 )
 
 // Settings is what a folder says of its tokenizer beyond the ids: how texts are cut, padded and
@@ -278,7 +280,7 @@ func (c *folderConfig) apply(v *vocabulary, normalize func(string) string) error
 
 // readOptionalJSON reads a JSON file into a struct; a missing file leaves it as it is.
 func readOptionalJSON(path string, into any) error {
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"goblip/internal/bounded"
 )
 
 // Kinds of pieces of a SentencePiece model.
@@ -161,7 +163,7 @@ func eachField(data []byte, f func(field protowire.Number, value fieldValue) err
 // first of them last, white space only separates words, and </s> ends every text.
 func readSpiece(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, spieceFile)
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"goblip/internal/bounded"
 )
 
 // readVocabTxt reads BERT's plain vocabulary: one token a line, its line number the id.
 // Everything else is as in bert-base-uncased, unless the files beside it say differently.
 func readVocabTxt(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, vocabTxtFile)
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func readVocabTxt(dir string, config *folderConfig) (Tokenizer, error) {
 // among them, </s> goes in front of every text, unless add_bos_token says no.
 func readVocabJSON(dir string, config *folderConfig) (Tokenizer, error) {
 	path := filepath.Join(dir, vocabJSONFile)
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +147,7 @@ func vocabBPE(v vocabulary, merges []merge, clip bool, config *folderConfig) (*B
 
 // readMerges reads a merges.txt: one pair a line, with a version at the top.
 func readMerges(path string) ([]merge, error) {
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
