@@ -1,7 +1,6 @@
 package checkpoints
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -28,32 +27,15 @@ func isTemporary(name, base string) bool {
 
 // writeAtomic writes a file under a temporary name, and gives it its own once all is on disk.
 func writeAtomic(path string, fill func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), temporaryPattern(filepath.Base(path)))
+	w, err := CreateFile(path)
 	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if err := fill(w); err != nil {
 		return writing(path, err)
 	}
-	defer os.Remove(f.Name()) // after a success the name is gone and this does nothing
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = fill(w)
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
-	}
-	return writing(path, err)
+	return w.Commit()
 }
 
 // writing says in one line what could not be written, without the temporary's name.
