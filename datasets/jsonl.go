@@ -27,6 +27,7 @@ type line struct {
 	Answers   []string        `json:"answers"`
 	Questions []Question      `json:"questions"`
 	Scene     json.RawMessage `json:"scene"`
+	Noise     []string        `json:"noise"`
 }
 
 func readJSONL(path string) (*Set, []Problem, error) {
@@ -37,7 +38,6 @@ func readJSONL(path string) (*Set, []Problem, error) {
 	defer file.Close()
 	set := &Set{Name: path}
 	var problems []Problem
-	folder := filepath.Dir(path)
 	err = eachLine(file, func(number int, text []byte) error {
 		where := fmt.Sprintf("%s:%d", path, number)
 		if len(set.Records) >= MaxRecords {
@@ -48,13 +48,7 @@ func readJSONL(path string) (*Set, []Problem, error) {
 			problems = append(problems, Problem{where, err.Error()})
 			return nil
 		}
-		record.Origin = where
-		if !filepath.IsAbs(record.Image) {
-			record.Image = filepath.Join(folder, record.Image)
-		}
-		if record.ID == "" {
-			record.ID = strconv.Itoa(number)
-		}
+		record.place(path, number)
 		set.Records = append(set.Records, record)
 		return nil
 	})
@@ -64,8 +58,33 @@ func readJSONL(path string) (*Set, []Problem, error) {
 	return set, problems, nil
 }
 
+// place says where a record was read; the line's number is the ID of one that has none.
+func (r *Record) place(path string, number int) {
+	r.Origin = fmt.Sprintf("%s:%d", path, number)
+	if !filepath.IsAbs(r.Image) {
+		r.Image = filepath.Join(filepath.Dir(path), r.Image)
+	}
+	if r.ID == "" {
+		r.ID = strconv.Itoa(number)
+	}
+}
+
 // parseRecord reads one line; the record's image path is still as written.
 func parseRecord(text []byte) (Record, error) {
+	record, err := decodeRecord(text)
+	if err != nil {
+		return Record{}, err
+	}
+	for _, caption := range record.Captions {
+		if strings.TrimSpace(caption) == "" {
+			return Record{}, errors.New("empty caption")
+		}
+	}
+	return record, nil
+}
+
+// decodeRecord is parseRecord for texts as they come: a caption may be empty.
+func decodeRecord(text []byte) (Record, error) {
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
 		return Record{}, jsonError(err)
@@ -91,11 +110,10 @@ func parseRecord(text []byte) (Record, error) {
 	if l.Caption != nil {
 		record.Captions = append([]string{*l.Caption}, record.Captions...)
 	}
-	for _, caption := range record.Captions {
-		if strings.TrimSpace(caption) == "" {
-			return Record{}, errors.New("empty caption")
-		}
+	if len(l.Noise) > 0 && len(l.Noise) != len(record.Captions) {
+		return Record{}, fmt.Errorf(`"noise" has %d entries for %d captions`, len(l.Noise), len(record.Captions))
 	}
+	record.Noise = l.Noise
 	if l.Question != "" {
 		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers}}, record.Questions...)
 	}

@@ -34,6 +34,7 @@ const (
 	streamOrder = iota + 1
 	streamCaption
 	streamSplit
+	streamNoise
 )
 
 // Order is the permutation of 0..n-1 in which an epoch visits its records.

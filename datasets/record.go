@@ -10,6 +10,8 @@ type Record struct {
 	Captions  []string        `json:"captions,omitempty"`
 	Questions []Question      `json:"questions,omitempty"`
 	Scene     json.RawMessage `json:"scene,omitempty"` // ground truth of generated corpora
+	// Noise says what is known to be wrong with each caption, "" if it is right; empty where nobody knows.
+	Noise []string `json:"noise,omitempty"`
 
 	// Origin says where the record was read, "train.jsonl:17", for messages.
 	Origin string `json:"-"`

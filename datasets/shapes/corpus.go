@@ -24,7 +24,15 @@ type Config struct {
 	Test  int    `json:"test"`
 	Size  int    `json:"size"` // pixels, both sides
 	Seed  uint64 `json:"seed"`
+
+	// Noise is the share of spoilt texts in web.jsonl, which shows the training pictures with one text each,
+	// as pages of the web have it; 0: no such file.
+	Noise float64 `json:"noise,omitempty"`
+	Human int     `json:"human,omitempty"` // pictures of human.jsonl, a clean set beside the noisy one
 }
+
+// DefaultHuman is the size of the clean set beside a noisy one.
+const DefaultHuman = 500
 
 // Default is the corpus of the quickstart.
 func Default() Config { return Config{Train: 24000, Val: 500, Test: 1000, Size: 48, Seed: 1} }
@@ -39,6 +47,9 @@ func (c Config) withDefaults() Config {
 			*f.field = *f.value
 		}
 	}
+	if c.Noise > 0 && c.Human == 0 {
+		c.Human = DefaultHuman
+	}
 	return c
 }
 
@@ -52,10 +63,17 @@ func (c Config) Validate() error {
 		{"val", c.Val, 1, 5000}, // all scenes of these two differ
 		{"test", c.Test, 1, 5000},
 		{"size", c.Size, 24, 512}, // below 24 pixels a small shape is a blot
+		{"human", c.Human, 0, 10_000_000},
 	} {
 		if f.value < f.low || f.value > f.high {
 			return fmt.Errorf("shapes: %s: %d is out of range %d..%d", f.name, f.value, f.low, f.high)
 		}
+	}
+	if !(c.Noise >= 0 && c.Noise <= 1) {
+		return fmt.Errorf("shapes: noise: %g is out of range 0..1", c.Noise)
+	}
+	if c.Human > 0 && c.Noise == 0 {
+		return errors.New("shapes: human: the clean set belongs to a noisy one, and noise is 0")
 	}
 	return nil
 }
@@ -64,6 +82,7 @@ func (c Config) Validate() error {
 const (
 	markerFile = "corpus.json"
 	imagesDir  = "images"
+	webFile    = "web.jsonl" // train.jsonl's pictures with noisy texts
 )
 
 var splits = []struct {
@@ -74,6 +93,21 @@ var splits = []struct {
 	{"train", splitTrain, func(c Config) int { return c.Train }},
 	{"val", splitVal, func(c Config) int { return c.Val }},
 	{"test", splitTest, func(c Config) int { return c.Test }},
+	{"human", splitHuman, func(c Config) int { return c.Human }},
+}
+
+// Files are the names of the sets that a corpus of this config has.
+func (c Config) Files() []string {
+	var names []string
+	for _, split := range splits {
+		if split.size(c.withDefaults()) > 0 {
+			names = append(names, split.name+".jsonl")
+		}
+	}
+	if c.Noise > 0 {
+		names = append(names, webFile)
+	}
+	return names
 }
 
 // marker is the content of corpus.json. Version changes with the pictures.
@@ -83,7 +117,7 @@ type marker struct {
 	Config
 }
 
-// Generate writes dir/{train,val,test}.jsonl and dir/images. The bytes depend
+// Generate writes dir/{train,val,test}.jsonl and dir/images; with noise also web.jsonl and human.jsonl. The bytes depend
 // on the config only, not on the number of processors. A corpus of the same
 // config is left as it is, one of another config is replaced; any other folder
 // that holds something is refused. progress may be nil.
@@ -114,8 +148,11 @@ func Generate(dir string, config Config, progress func(done, total int)) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	done, total := 0, config.Train+config.Val+config.Test
+	done, total := 0, config.Train+config.Val+config.Test+config.Human
 	for _, split := range splits {
+		if split.size(config) == 0 {
+			continue
+		}
 		err := generateSplit(work, config, split.name, split.id, split.size(config), func() {
 			done++
 			if progress != nil {
@@ -142,7 +179,7 @@ func install(work, dir string) error {
 	if err := os.Remove(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
 		return os.Rename(work, dir)
 	}
-	names := []string{imagesDir}
+	names := []string{imagesDir, webFile}
 	for _, split := range splits {
 		names = append(names, split.name+".jsonl")
 	}
@@ -155,7 +192,8 @@ func install(work, dir string) error {
 		}
 	}
 	for _, name := range append(names, markerFile) {
-		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
+		err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // not every corpus has every file
 			return err
 		}
 	}
@@ -184,7 +222,7 @@ func generateSplit(dir string, config Config, name string, split, n int, step fu
 				if i >= n {
 					return
 				}
-				file := filepath.Join(folder, fmt.Sprintf("%06d.png", i))
+				file := pictureFile(folder, i)
 				pixels := Draw(scenes[i], config.Size, newRand(config.Seed, split, i, streamPicture))
 				err := encoder.write(filepath.Join(dir, file), pixels, config.Size)
 				if err == nil {
@@ -209,7 +247,18 @@ func generateSplit(dir string, config Config, name string, split, n int, step fu
 	if firstErr != nil {
 		return firstErr
 	}
-	return os.WriteFile(filepath.Join(dir, name+".jsonl"), bytes.Join(lines, nil), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, name+".jsonl"), bytes.Join(lines, nil), 0o644); err != nil {
+		return err
+	}
+	if split != splitTrain || config.Noise == 0 {
+		return nil
+	}
+	for i := range lines {
+		if lines[i], err = webLine(config, folder, i, scenes); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, webFile), bytes.Join(lines, nil), 0o644)
 }
 
 // recordLine is one line of JSONL, its new line included.
@@ -219,13 +268,32 @@ func recordLine(seed uint64, name, file string, split, index int, scene Scene) (
 		return nil, err
 	}
 	text, err := json.Marshal(datasets.Record{
-		ID:        fmt.Sprintf("%s-%06d", name, index),
+		ID:        recordID(name, index),
 		Image:     filepath.ToSlash(file),
 		Captions:  Captions(scene, newRand(seed, split, index, streamCaptions)),
 		Questions: Questions(scene, newRand(seed, split, index, streamQuestions)),
 		Scene:     truth,
 	})
 	return append(text, '\n'), err
+}
+
+func recordID(split string, index int) string { return fmt.Sprintf("%s-%06d", split, index) }
+
+func pictureFile(folder string, index int) string {
+	return filepath.Join(folder, fmt.Sprintf("%06d.png", index))
+}
+
+// webLine is a line of web.jsonl: a training picture with one text, which may be spoilt.
+func webLine(config Config, folder string, index int, scenes []Scene) ([]byte, error) {
+	truth, err := json.Marshal(scenes[index])
+	if err != nil {
+		return nil, err
+	}
+	text, noise := webText(config.Noise, scenes, index, newRand(config.Seed, splitTrain, index, streamNoise))
+	line, err := json.Marshal(datasets.Record{
+		ID: recordID("train", index), Image: filepath.ToSlash(pictureFile(folder, index)), Captions: []string{text}, Noise: []string{noise}, Scene: truth,
+	})
+	return append(line, '\n'), err
 }
 
 // encoder keeps a PNG encoder's buffers between pictures.

@@ -7,6 +7,6 @@
 //
 // Reading order: scene.go is the truth of a picture, sample.go draws scenes,
 // draw.go, figure.go and palette.go paint them, caption.go and question.go
-// speak of them, parse.go reads captions back and scores them, corpus.go
-// writes the files, text.go makes pure text for a language model.
+// speak of them, parse.go reads captions back and scores them, noise.go spoils
+// captions as the web does, corpus.go writes the files, text.go makes pure text for a language model.
 package shapes

@@ -13,6 +13,7 @@ const (
 	splitVal
 	splitTest
 	splitText
+	splitHuman
 )
 
 // Independent random streams of one scene: changing what a caption draws does
@@ -22,6 +23,7 @@ const (
 	streamPicture
 	streamCaptions
 	streamQuestions
+	streamNoise
 )
 
 // newRand is the generator of one stream of one scene: a counter, not a state,
