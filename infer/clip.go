@@ -1,7 +1,15 @@
 package infer
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
 	"goblip/checkpoints"
+	"goblip/datasets/image"
 	"goblip/datasets/text"
 	"goblip/models/clip"
 	"goblip/models/nn"
@@ -14,83 +22,121 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// CLIPSimilarities loads a dual encoder and compares every picture with every text by cosine:
-// [pictures][texts]. It is the yardstick for what stage 1 adds.
-func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []string) ([][]float32, error) {
+// CLIPClass is a dual encoder's class in config.json.
+const CLIPClass = "CLIPModel"
+
+// CLIP is a dual encoder: it embeds pictures and texts.
+type CLIP struct {
+	Config *clip.Config
+	Words  text.Tokenizer
+
+	store       *model.Store
+	image, text *model.Exec
+}
+
+// OpenCLIP loads a dual encoder's folder, strictly.
+func OpenCLIP(backend compute.Backend, dir string) (*CLIP, error) {
 	folder, err := checkpoints.OpenFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	var cfg clip.Config
-	if err := folder.Config(&cfg); err != nil {
+	cfg := &clip.Config{}
+	if err := folder.Config(cfg); err != nil {
 		return nil, err
 	}
-	if err := requireClass(folder, cfg.Architectures, "CLIPModel"); err != nil {
+	if err := requireClass(folder, cfg.Architectures, CLIPClass); err != nil {
 		return nil, err
 	}
-	if err := validate(folder, &cfg); err != nil {
+	if err := validate(folder, cfg); err != nil {
 		return nil, err
 	}
-	words, err := text.Open(dir)
-	if err != nil {
+	c := &CLIP{Config: cfg, store: model.NewStore()}
+	if c.Words, err = text.Open(dir); err != nil {
 		return nil, err
 	}
-	store, side := model.NewStore(), cfg.Vision.ImageSize
+	side := cfg.Vision.ImageSize
 	image := func(scope *model.Scope, u8 *Node) *Node {
-		return clip.ImageFeatures(scope, &cfg, nn.PixelValues(u8, Mean(), Std()))
+		return clip.ImageFeatures(scope, cfg, nn.PixelValues(u8, Mean(), Std()))
 	}
-	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) {
+	want, err := Declare(backend, c.store, func(scope *model.Scope, in []*Node) {
 		clip.LogitScale(scope, image(scope, in[0]))
-		clip.TextFeatures(scope, &cfg, in[1])
+		clip.TextFeatures(scope, cfg, in[1])
 	}, shapes.Make(dtypes.Uint8, 1, side, side, 3), shapes.Make(dtypes.Int32, 1, 4))
 	if err != nil {
 		return nil, err
 	}
-	if _, err := folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: clip.IsCaptionDecoder}); err != nil {
+	if _, err := folder.LoadWith(c.store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: clip.IsCaptionDecoder}); err != nil {
 		return nil, err
 	}
-	defer store.Finalize()
-	imageExec, err := model.NewExec(backend, store, func(root *model.Scope, u8 *Node) *Node { return image(root.At("model"), u8) })
-	if err != nil {
+	if c.image, err = model.NewExec(backend, c.store, func(root *model.Scope, u8 *Node) *Node { return image(root.At("model"), u8) }); err != nil {
 		return nil, err
 	}
-	defer imageExec.Finalize()
-	textExec, err := model.NewExec(backend, store, func(root *model.Scope, ids *Node) *Node {
-		return clip.TextFeatures(root.At("model"), &cfg, ids)
+	c.text, err = model.NewExec(backend, c.store, func(root *model.Scope, ids *Node) *Node {
+		return clip.TextFeatures(root.At("model"), cfg, ids)
 	})
-	if err != nil {
-		return nil, err
-	}
-	defer textExec.Finalize()
-	var imageFeatures, textFeatures []float32
-	if err := batches(p.Len(), func(rows []int, n int) error {
-		return appendRows(&imageFeatures, n*cfg.ProjectionDim)(imageExec.Call1(p.Batch(rows)))
-	}); err != nil {
-		return nil, err
-	}
+	return c, err
+}
+
+// Finalize frees the compiled graphs and the weights.
+func (c *CLIP) Finalize() {
+	c.image.Finalize()
+	c.text.Finalize()
+	c.store.Finalize()
+}
+
+// ImageFeatures embeds pictures: normalized, flat [pictures, projection].
+func (c *CLIP) ImageFeatures(p *Pictures) ([]float32, error) {
+	var out []float32
+	err := batches(p.Len(), func(rows []int, n int) error {
+		return appendRows(&out, n*c.Config.ProjectionDim)(c.image.Call1(p.Batch(rows)))
+	})
+	return out, err
+}
+
+// TextFeatures embeds texts: normalized, flat [texts, projection].
+func (c *CLIP) TextFeatures(texts []string) ([]float32, error) {
+	t := &c.Config.Text
 	rows := make([][]int32, len(texts))
-	for i, t := range texts {
-		rows[i] = text.EncodeMax(words, t, cfg.Text.MaxPositionEmbeddings)
+	for i, s := range texts {
+		rows[i] = text.EncodeMax(c.Words, s, t.MaxPositionEmbeddings)
 	}
-	length := min(textLength(rows), cfg.Text.MaxPositionEmbeddings)
-	if err := batches(len(texts), func(picked []int, n int) error {
+	length := min(textLength(rows), t.MaxPositionEmbeddings)
+	var out []float32
+	err := batches(len(texts), func(picked []int, n int) error {
 		of := make([][]int32, len(picked))
 		for i, k := range picked {
 			of[i] = rows[k]
 		}
-		flat, _ := text.Pad(of, length, int32(cfg.Text.PadTokenID), false)
-		return appendRows(&textFeatures, n*cfg.ProjectionDim)(textExec.Call1(tensors.FromFlatDataAndDimensions(flat, len(of), length)))
-	}); err != nil {
+		flat, _ := text.Pad(of, length, int32(t.PadTokenID), false)
+		return appendRows(&out, n*c.Config.ProjectionDim)(c.text.Call1(tensors.FromFlatDataAndDimensions(flat, len(of), length)))
+	})
+	return out, err
+}
+
+// CLIPSimilarities loads a dual encoder and compares every picture with every text by cosine:
+// [pictures][texts]. It is the yardstick for what stage 1 adds.
+func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []string) ([][]float32, error) {
+	c, err := OpenCLIP(backend, dir)
+	if err != nil {
 		return nil, err
 	}
-	dot, err := model.NewExec(backend, store, func(_ *model.Scope, a, b *Node) *Node { return Einsum("id,td->it", a, b) })
+	defer c.Finalize()
+	images, err := c.ImageFeatures(p)
+	if err != nil {
+		return nil, err
+	}
+	features, err := c.TextFeatures(texts)
+	if err != nil {
+		return nil, err
+	}
+	dot, err := model.NewExec(backend, c.store, func(_ *model.Scope, a, b *Node) *Node { return Einsum("id,td->it", a, b) })
 	if err != nil {
 		return nil, err
 	}
 	defer dot.Finalize()
-	scores, err := dot.Call1(tensors.FromFlatDataAndDimensions(imageFeatures, p.Len(), cfg.ProjectionDim),
-		tensors.FromFlatDataAndDimensions(textFeatures, len(texts), cfg.ProjectionDim))
+	scores, err := dot.Call1(tensors.FromFlatDataAndDimensions(images, p.Len(), c.Config.ProjectionDim),
+		tensors.FromFlatDataAndDimensions(features, len(texts), c.Config.ProjectionDim))
 	if err != nil {
 		return nil, err
 	}
@@ -103,4 +149,58 @@ func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []
 		out[i] = flat[i*len(texts) : (i+1)*len(texts)]
 	}
 	return out, nil
+}
+
+// pixels is a size in a preprocessor_config.json: a number or an object, by transformers' age.
+type pixels struct {
+	Number       int
+	ShortestEdge int `json:"shortest_edge"`
+	Height       int `json:"height"`
+}
+
+func (p *pixels) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &p.Number) == nil {
+		return nil
+	}
+	type plain pixels
+	return json.Unmarshal(data, (*plain)(p))
+}
+
+func (p pixels) value() int { return max(p.Number, p.ShortestEdge, p.Height) }
+
+// CLIPProcessor is how a dual encoder's own folder wants pictures: where its preprocessor_config.json
+// asks for a centre crop, as OpenAI's do, the short side is resized and the middle kept; else
+// ImageProcessor, which is also how BLIP-2 shows pictures to the tower it took over.
+func CLIPProcessor(dir string) (image.Processor, error) {
+	p, err := ImageProcessor(dir)
+	if err != nil {
+		return p, err
+	}
+	path := filepath.Join(dir, PreprocessorFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	var file struct {
+		Crop     bool   `json:"do_center_crop"`
+		Size     pixels `json:"size"`
+		CropSize pixels `json:"crop_size"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	if !file.Crop {
+		return p, nil
+	}
+	crop := file.CropSize.value()
+	if crop != p.Size {
+		return p, fmt.Errorf("%s: crop_size %d is not the model's image size %d", path, crop, p.Size)
+	}
+	if p.Crop, p.Size = crop, file.Size.value(); p.Size == 0 {
+		p.Size = crop
+	}
+	return p, p.Validate()
 }

@@ -14,7 +14,7 @@
 //	instruct.go   prompts of T5 and InstructBLIP, instructions for the Q-Former
 //	bert.go       a BERT's tensors
 //	copies.go     second copies of tied weights
-//	clip.go       a dual encoder: similarity
+//	clip.go       a dual encoder: embeddings, similarity
 package infer
 
 import "goblip/datasets/image"
