@@ -29,11 +29,12 @@ var mayImport = map[string]string{
 	"train/objective":     "models train/objective", // models, not the loop
 	"train/recipes":       "models datasets checkpoints train infer",
 	"train/runlog":        "",
+	"capfilt":             "models datasets checkpoints infer eval capfilt", // training comes in as functions
 	"eval":                "eval", // strings and numbers: cmd brings them
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests
-	"cmd":                 "models datasets checkpoints infer train eval cmd",
+	"cmd":                 "models datasets checkpoints infer train eval capfilt cmd",
 }
 
 // TestArchitecture reads the sources itself: a test that ran "go list" would be

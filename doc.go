@@ -22,6 +22,7 @@
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
+//	capfilt/      cleans noisy image-text sets: captioners, filters, a rule
 //	eval/         metrics, from strings and numbers alone
 //	  report/       report.html
 //	internal/     pjrt finds and opens the backend; bounded reads files of others;

@@ -25,7 +25,7 @@ func newDataCommand() *cobra.Command {
 			"with their captions in .txt files of the same name, one caption a line.",
 	}
 	makeCommand := &cobra.Command{Use: "make", Short: "Make a corpus"}
-	makeCommand.AddCommand(newMakeShapesCommand(), newMakeEmojiCommand())
+	makeCommand.AddCommand(newMakeShapesCommand(), newMakeEmojiCommand(), newMakeSwappedCommand())
 	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand())
 	return command
 }
@@ -45,8 +45,8 @@ func newMakeShapesCommand() *cobra.Command {
 				return err
 			}
 			bar.Done()
-			for _, split := range []string{"train", "val", "test"} {
-				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(out, split+".jsonl"))
+			for _, name := range config.Files() {
+				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(out, name))
 			}
 			return nil
 		},
@@ -58,6 +58,8 @@ func newMakeShapesCommand() *cobra.Command {
 	flags.IntVar(&config.Test, "test", config.Test, "test pictures, all of different scenes")
 	flags.IntVar(&config.Size, "size", config.Size, "side of a picture in pixels")
 	flags.Uint64Var(&config.Seed, "seed", config.Seed, "another seed gives another corpus")
+	flags.Float64Var(&config.Noise, "noise", 0, "also write web.jsonl: the training pictures with one text each, this share of them spoilt (caption of another picture, wrong words, boilerplate, cut off; \"noise\" says which), and human.jsonl")
+	flags.IntVar(&config.Human, "human", 0, fmt.Sprintf("pictures of human.jsonl, the small clean set beside a noisy one (0: %d)", shapes.DefaultHuman))
 	requireFlags(command, "out")
 	return command
 }
@@ -89,6 +91,41 @@ func newMakeEmojiCommand() *cobra.Command {
 	flags.StringVar(&out, "out", "", "JSONL file to write")
 	flags.StringArrayVar(&annotations, "annotations", nil, "CLDR file with English keywords; may be repeated")
 	requireFlags(command, "source", "style", "out")
+	return command
+}
+
+func newMakeSwappedCommand() *cobra.Command {
+	var data, out string
+	var share float64
+	var seed uint64
+	command := &cobra.Command{
+		Use:   "swapped --data SRC --out FILE.jsonl",
+		Short: "Spoil a data set on purpose: a share of its pictures get the captions of others",
+		Long: "Spoil a data set on purpose: a share of its pictures get the captions of others. \"noise\" in each record says\n" +
+			"which, so that goblip capfilt can tell how well a filter finds them.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := openCaptioned(data)
+			if err != nil {
+				return err
+			}
+			records, err := datasets.Swap(set.Records, share, seed)
+			if err != nil {
+				return usageError{err}
+			}
+			if err := datasets.WriteJSONL(out, records); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d pictures\n", out, len(records))
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&data, "data", "", "data set with captions")
+	flags.StringVar(&out, "out", "", "JSONL file to write")
+	flags.Float64Var(&share, "share", 0.3, "of the pictures whose captions are swapped")
+	flags.Uint64Var(&seed, "seed", 1, "another seed swaps others")
+	requireFlags(command, "data", "out")
 	return command
 }
 

@@ -38,6 +38,7 @@ func commands() []*cobra.Command {
 		newDataCommand(),
 		newEvalCommand(),
 		newScoreCommand(),
+		newCapfiltCommand(),
 		newTokenizeCommand(),
 		newPreprocessCommand(),
 	}

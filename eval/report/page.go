@@ -18,10 +18,17 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"css":   func() template.CSS { return template.CSS(pageCSS) },
-	"image": dataURI,
-}).Parse(pageHTML))
+var pageTemplate = NewTemplate(pageHTML)
+
+// NewTemplate parses a page in this package's style. Beside the language's own functions it may call css (the style
+// sheet), image (a PNG's bytes as an address inside the page) and count (12,345). A page that does not parse panics.
+func NewTemplate(html string) *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"css":   func() template.CSS { return template.CSS(pageCSS) },
+		"image": dataURI,
+		"count": formatCount,
+	}).Parse(html))
+}
 
 // dataURI is a picture inside the page. Its content was checked to be a PNG.
 func dataURI(png []byte) template.URL {

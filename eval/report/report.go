@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html/template"
 	"image"
 	"image/png"
 	"os"
@@ -136,8 +137,13 @@ func Write(path string, r *Report) error {
 	if err := r.validate(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	return WritePage(path, pageTemplate, newPage(r))
+}
+
+// WritePage fills a template and writes it to path, replacing it in one step.
+func WritePage(path string, t *template.Template, data any) error {
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, newPage(r)); err != nil {
+	if err := t.Execute(&page, data); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return writeFile(path, page.Bytes())

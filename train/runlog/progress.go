@@ -123,6 +123,15 @@ func (p *pace) eta(done, total int, now time.Time) (time.Duration, bool) {
 	return time.Duration(float64(elapsed) / float64(done-p.firstDone) * float64(total-done)), true
 }
 
+// rate is the parts a second since the first report, 0 while it cannot be known.
+func (p *pace) rate(done int, now time.Time) float64 {
+	elapsed := now.Sub(p.firstTime).Seconds()
+	if !p.started || done <= p.firstDone || elapsed <= 0 {
+		return 0
+	}
+	return float64(done-p.firstDone) / elapsed
+}
+
 // formatDuration writes 7s, 1m20s or 2h05m.
 func formatDuration(d time.Duration) string {
 	seconds := int(d.Seconds() + 0.5)
@@ -146,6 +155,7 @@ type Bar struct {
 	pace    pace
 	begun   time.Time
 	ended   bool
+	rated   bool // show parts a second
 }
 
 // Progress starts showing the progress of work with the given number of parts on standard error; 0 if the number is
@@ -169,6 +179,19 @@ func (b *Bar) Update(done, total int) {
 	b.show()
 }
 
+// Start says that done of total parts were done before the work that is measured now: of a run that goes on, or
+// before models were loaded. Rate and time left count from here.
+func (b *Bar) Start(done, total int) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done, b.total, b.rated = done, total, true
+	b.pace = pace{}
+	b.pace.eta(done, total, b.display.now())
+}
+
 // Add says that n more parts are done.
 func (b *Bar) Add(n int) {
 	if b == nil {
@@ -189,6 +212,9 @@ func (b *Bar) show() {
 	if b.total > 0 {
 		line += fmt.Sprintf("/%d", b.total)
 		fraction = float64(b.done) / float64(b.total)
+	}
+	if rate := b.pace.rate(b.done, b.display.now()); b.rated && rate > 0 {
+		line += fmt.Sprintf("  %.3g/s", rate)
 	}
 	if left, ok := b.pace.eta(b.done, b.total, b.display.now()); ok {
 		line += "  ETA " + formatDuration(left)
