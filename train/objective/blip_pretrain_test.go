@@ -44,7 +44,7 @@ func openPretraining(t *testing.T, train bool) *pretraining {
 		pixels[i] = uint8(i * 37)
 	}
 	p.pixels = tensors.FromFlatDataAndDimensions(pixels, 2, 8, 8, 3)
-	b := BLIPPretrain{Config: tinyBLIP(), Queue: queue, Momentum: 0.9, Smoothing: 0.1}
+	b := BLIPPretrain{Config: tinyBLIP(), Sharing: blip.ShareAllButSelf, Queue: queue, Momentum: 0.9, Smoothing: 0.1}
 	obj := b.Objective(2, [3]float64{0.5, 0.5, 0.5}, [3]float64{0.5, 0.5, 0.5})
 	build := func(scope *model.Scope, in []*Node) []*Node {
 		if train {
