@@ -58,6 +58,14 @@ var recipeList = []recipeInfo{
 		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
 	{"blip/pretrain", "BLIP: ITC with a momentum encoder, ITM, LM", func() any { return recipes.DefaultBLIPPretrain() },
 		func(s any) *recipes.Common { return &s.(*recipes.BLIPPretrainSettings).Common }, recipes.BLIPSources},
+	{"blip/caption", "BLIP's decoder, for captions behind a prompt", func() any { return recipes.DefaultBLIPCaption() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPCaptionSettings).Common }, recipes.BLIPSources},
+	{"blip/retrieval", "BLIP for search: ITC and ITM", func() any { return recipes.DefaultBLIPRetrieval() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPRetrievalSettings).Common }, recipes.BLIPSources},
+	{"blip/vqa", "BLIP for questions with weighted answers", func() any { return recipes.DefaultBLIPVQA() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPVQASettings).Common }, recipes.BLIPSources},
+	{"blip/nlvr", "BLIP for texts about two pictures", func() any { return recipes.DefaultBLIPNLVR() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPNLVRSettings).Common }, recipes.BLIPSources},
 }
 
 func newTrainCommand() *cobra.Command {
@@ -152,7 +160,7 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := openCaptioned(t.data)
+	set, err := openFor(info.name, t.data)
 	if err != nil {
 		return err
 	}
@@ -267,10 +275,9 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
-	case *recipes.BLIPPretrainSettings:
-		return t.blip(name, &s.Common, &s.BLIPModel, set, &o, set.Len(), func(p *infer.Pictures, start *infer.BLIPStart, o recipes.Options) (train.Summary, error) {
-			return recipes.BLIPPretrain(ctx, backend, s, p, start, o)
-		})
+	}
+	if strings.HasPrefix(name, "blip/") {
+		return t.blip(ctx, backend, name, settings, set, o)
 	}
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
 }
@@ -295,6 +302,11 @@ func openCaptioned(path string) (*datasets.Set, error) {
 
 // load reads the training pictures, and the held-out ones into o.
 func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
+	return t.loadAs(set, p, o, openCaptioned)
+}
+
+// loadAs is load with another way to open the held-out set.
+func (t *trainCommand) loadAs(set *datasets.Set, p image.Processor, o *recipes.Options, open func(path string) (*datasets.Set, error)) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
 		pictures, err := infer.PreparePictures(set, p, bar.Update)
@@ -304,7 +316,7 @@ func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Opt
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := openCaptioned(t.val)
+		held, err := open(t.val)
 		if err != nil {
 			return nil, err
 		}

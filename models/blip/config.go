@@ -6,6 +6,7 @@
 //	heads.go   what ITC and ITM read off
 //	pretrain.go, pretrain_names.go  what pre-training shares and copies; its checkpoints' names
 //	nlvr.go    a text about two pictures
+//	answer.go  losses of answers to questions
 package blip
 
 import (

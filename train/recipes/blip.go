@@ -50,6 +50,23 @@ func smallBLIP() BLIPModel {
 		TextHidden: 96, TextLayers: 3, TextHeads: 4, TextIntermediate: 192, Projection: 64, VocabSize: 2000, Clean: true, MaxWords: 30}
 }
 
+// BLIPParts are the parts that the settings of all BLIP recipes have; nil for other settings.
+func BLIPParts(settings any) (*Common, *BLIPModel) {
+	switch s := settings.(type) {
+	case *BLIPPretrainSettings:
+		return &s.Common, &s.BLIPModel
+	case *BLIPCaptionSettings:
+		return &s.Common, &s.BLIPModel
+	case *BLIPRetrievalSettings:
+		return &s.Common, &s.BLIPModel
+	case *BLIPVQASettings:
+		return &s.Common, &s.BLIPModel
+	case *BLIPNLVRSettings:
+		return &s.Common, &s.BLIPModel
+	}
+	return nil, nil
+}
+
 // Processor says how pictures are prepared for a model that starts from there.
 func (m *BLIPModel) Processor(start *infer.BLIPStart) (image.Processor, error) {
 	p := image.Processor{Alpha: image.AlphaWhite, Size: 48}
@@ -200,8 +217,8 @@ func (b *blipRun) write(dir string, p *infer.Pictures, classes []string, tensors
 }
 
 // captionLength is the padded length of a set's prepared captions.
-func (b *blipRun) captionLength(p *infer.Pictures) (int, error) {
-	clean, err := b.m.cleaned(p.Set)
+func (b *blipRun) captionLength(set *datasets.Set) (int, error) {
+	clean, err := b.m.cleaned(set)
 	if err != nil {
 		return 0, err
 	}

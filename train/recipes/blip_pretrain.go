@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"goblip/checkpoints"
 	"goblip/infer"
@@ -62,7 +63,7 @@ func BLIPPretrain(ctx context.Context, backend compute.Backend, s *BLIPPretrainS
 		return noSummary, err
 	}
 	b.cfg.Text.LabelSmoothing = s.Smoothing
-	length, err := b.captionLength(p)
+	length, err := b.captionLength(p.Set)
 	if err != nil {
 		return noSummary, err
 	}
@@ -85,17 +86,21 @@ func BLIPPretrain(ctx context.Context, backend compute.Backend, s *BLIPPretrainS
 	return summary, b.write(finalDir(o.Dir), p, []string{blip.CaptionClass, blip.RetrievalClass}, withDecoder(loss.Carried))
 }
 
-// withDecoder leaves out what only training needs, and gives the decoder the tensors that it shares
-// with the encoder under its own names.
+// without leaves out what only training needs.
+func without(carried func(name string) bool) func([]checkpoints.Named) []checkpoints.Named {
+	return func(named []checkpoints.Named) []checkpoints.Named {
+		return slices.DeleteFunc(slices.Clone(named), func(n checkpoints.Named) bool { return carried(n.Name) })
+	}
+}
+
+// withDecoder is without, and gives the decoder the tensors that it shares with the encoder under its
+// own names.
 func withDecoder(carried func(name string) bool) func([]checkpoints.Named) []checkpoints.Named {
 	return func(named []checkpoints.Named) []checkpoints.Named {
-		var out []checkpoints.Named
+		out := without(carried)(named)
 		has := map[string]bool{}
-		for _, n := range named {
-			if !carried(n.Name) {
-				out = append(out, n)
-				has[n.Name] = true
-			}
+		for _, n := range out {
+			has[n.Name] = true
 		}
 		for _, n := range out {
 			if second, ok := blip.DecoderName(n.Name); ok && !has[second] {

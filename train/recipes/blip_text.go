@@ -49,6 +49,9 @@ func (m *BLIPModel) caption(s string) string {
 	return strings.Join(words[:min(len(words), m.MaxWords)], " ")
 }
 
+// cleanSpace collapses white space.
+func cleanSpace(s string) string { return strings.Join(strings.Fields(s), " ") }
+
 // question likewise.
 func (m *BLIPModel) question(s string) string {
 	if m.Clean {
