@@ -21,6 +21,10 @@ func BLIPGraph(cfg *blip.Config) (build func(scope *model.Scope, in []*Node), in
 	side := cfg.Vision.ImageSize
 	inputs = []shapes.Shape{shapes.Make(dtypes.Float32, 1, 3, side, side), shapes.Make(dtypes.Int32, 1, 4)}
 	return func(scope *model.Scope, in []*Node) {
+		if slices.Contains(cfg.Architectures, blip.NLVRClass) {
+			blip.JudgePair(scope, cfg, blip.ImageStates(scope, cfg, Concatenate([]*Node{in[0], in[0]}, 0)), in[1], in[1])
+			return
+		}
 		image, text := blip.ImageStates(scope, cfg, in[0]), in[1]
 		decode := func(states *Node) {
 			memory := blip.Memory(scope, cfg, states)

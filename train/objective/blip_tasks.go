@@ -46,12 +46,16 @@ func BLIPAnswer(cfg *blip.Config, mean, std [3]float64, smoothing float64) Objec
 	return Objective{
 		Terms: []Term{{"answer", 0, "floor"}},
 		Build: func(scope *model.Scope, in []*Node) []*Node {
-			questions := in[1].Shape().Dim(0)
 			states := blip.GroundedStates(scope, cfg, blip.ImageStates(scope, cfg, nn.PixelValues(in[0], mean, std)), in[1], in[2])
 			loss := blip.AnswerLosses(scope, cfg, states, in[2], in[3], in[4], smoothing)
-			return []*Node{DivScalar(ReduceAllSum(Mul(loss, in[5])), float64(questions))}
+			return []*Node{answerLoss(loss, in[5], in[1].Shape().Dim(0))}
 		},
 	}
+}
+
+// answerLoss weighs the losses of answers: both float32 [questions*places] -> a scalar.
+func answerLoss(losses, weights *Node, questions int) *Node {
+	return DivScalar(ReduceAllSum(Mul(losses, weights)), float64(questions))
 }
 
 // BLIPJudge trains to say whether a text is true of two pictures, as NLVR2 asks (paper, section 5.4).

@@ -59,13 +59,13 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 	if s.Swap < 0 || s.Swap > 1 {
 		return noSummary, fmt.Errorf("%s: swap must lie in [0, 1]", name)
 	}
-	said, err := s.statements(p.Set)
+	said, err := s.Truths(p.Set)
 	if err != nil {
 		return noSummary, fmt.Errorf("%s: %w", name, err)
 	}
 	var texts []string
 	for _, one := range said {
-		texts = append(texts, one.text, exchangeSides(one.text))
+		texts = append(texts, one.Text, exchangeSides(one.Text))
 	}
 	b, err := newBLIPRun(name, backend, &s.Common, &s.BLIPModel, s, p, start, texts, o)
 	if err != nil {
@@ -83,7 +83,7 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 		return noSummary, err
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
-		said, err := s.statements(p.Set)
+		said, err := s.Truths(p.Set)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -104,29 +104,29 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 	return summary, b.write(finalDir(o.Dir), p, []string{blip.NLVRClass}, nil)
 }
 
-// statement is a text about the pair of a record.
-type statement struct {
-	text  string
-	truth int32
+// Statement is a prepared text about a pair of pictures.
+type Statement struct {
+	Text string
+	True bool
 }
 
-// statements reads the first half of a PairSet.
-func (s *BLIPNLVRSettings) statements(pairs *datasets.Set) ([]statement, error) {
-	var out []statement
+// Truths reads the texts of a PairSet, one for each record of its first half.
+func (s *BLIPNLVRSettings) Truths(pairs *datasets.Set) ([]Statement, error) {
+	var out []Statement
 	for _, r := range pairs.Records[:pairs.Len()/2] {
 		if len(r.Questions) != 1 || len(r.Questions[0].Answers) != 1 {
 			return nil, fmt.Errorf("%s: a pair of pictures needs one \"question\", the text, with one answer, true or false", r.Origin)
 		}
 		q := r.Questions[0]
-		one := statement{text: s.caption(q.Question)}
+		one := Statement{Text: s.caption(q.Question)}
 		switch strings.ToLower(strings.TrimSpace(q.Answers[0])) {
 		case "true", "yes", "1":
-			one.truth = 1
+			one.True = true
 		case "false", "no", "0":
 		default:
 			return nil, fmt.Errorf("%s: answer %q is not true or false", r.Origin, q.Answers[0])
 		}
-		if one.text == "" {
+		if one.Text == "" {
 			return nil, fmt.Errorf("%s: text %q has no words", r.Origin, q.Question)
 		}
 		out = append(out, one)
@@ -135,16 +135,19 @@ func (s *BLIPNLVRSettings) statements(pairs *datasets.Set) ([]statement, error) 
 }
 
 // judgeBatch makes the inputs of objective.BLIPJudge. Held-out pairs are not swapped.
-func (s *BLIPNLVRSettings) judgeBatch(b *blipRun, p *infer.Pictures, said []statement, rows []int, epoch, length int, held bool) ([]*tensors.Tensor, error) {
+func (s *BLIPNLVRSettings) judgeBatch(b *blipRun, p *infer.Pictures, said []Statement, rows []int, epoch, length int, held bool) ([]*tensors.Tensor, error) {
 	texts, labels := make([][]int32, len(rows)), make([]int32, len(rows))
 	pictures := make([]int, 0, 2*len(rows))
 	for i, row := range rows {
-		words, first, second := said[row].text, row, len(said)+row
+		words, first, second := said[row].Text, row, len(said)+row
 		if !held && datasets.Rand(s.Seed, swapped, uint64(epoch), uint64(row)).Float64() < s.Swap {
 			words, first, second = exchangeSides(words), second, first
 		}
 		texts[i] = withFirst(text.EncodeMax(b.words, words, length), b.cfg.Text.EncTokenID())
-		labels[i], pictures = said[row].truth, append(pictures, first, second)
+		pictures = append(pictures, first, second)
+		if said[row].True {
+			labels[i] = 1
+		}
 	}
 	ids, mask := padded(texts, length, int32(b.cfg.Text.PadTokenID))
 	side := p.Side
