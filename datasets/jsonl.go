@@ -21,6 +21,7 @@ const MaxLineBytes = 1 << 20
 type line struct {
 	ID        json.RawMessage `json:"id"` // a string or a number
 	Image     string          `json:"image"`
+	Image2    string          `json:"image2"`
 	Caption   *string         `json:"caption"`
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
@@ -61,11 +62,15 @@ func readJSONL(path string) (*Set, []Problem, error) {
 // place says where a record was read; the line's number is the ID of one that has none.
 func (r *Record) place(path string, number int) {
 	r.Origin = fmt.Sprintf("%s:%d", path, number)
+	folder := filepath.Dir(path)
 	if !filepath.IsAbs(r.Image) {
-		r.Image = filepath.Join(filepath.Dir(path), r.Image)
+		r.Image = filepath.Join(folder, r.Image)
+	}
+	if r.Image2 != "" && !filepath.IsAbs(r.Image2) {
+		r.Image2 = filepath.Join(folder, r.Image2)
 	}
 	if r.ID == "" {
-		r.ID = strconv.Itoa(number)
+		r.ID, r.NoID = strconv.Itoa(number), true
 	}
 }
 
@@ -89,7 +94,7 @@ func decodeRecord(text []byte) (Record, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return Record{}, jsonError(err)
 	}
-	record := Record{Image: l.Image, Captions: l.Captions, Questions: l.Questions}
+	record := Record{Image: l.Image, Image2: l.Image2, Captions: l.Captions, Questions: l.Questions}
 	if !bytes.Equal(l.Scene, []byte("null")) {
 		record.Scene = l.Scene
 	}
