@@ -37,6 +37,8 @@ type Config struct {
 	Chunk      int // pictures in a unit of work
 	Rule       Rule
 	ShardSize  int // pictures in a file of the data set; more make several files
+	// Human is a set written by people, all of which joins the data set; "": none.
+	Human string
 
 	Progress func(done, total int) // pictures; nil: silent
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"goblip/checkpoints"
+	"goblip/datasets"
 )
 
 // Summary is what a run comes to: the content of summary.json.
@@ -20,6 +21,7 @@ type Summary struct {
 	Texts          int      `json:"texts"`        // of the web and written
 	Kept           int      `json:"kept"`
 	PicturesKept   int      `json:"pictures_kept"`   // with a text that was kept
+	HumanPictures  int      `json:"human_pictures"`  // of the set that people wrote, not counted above
 	PicturesGained int      `json:"pictures_gained"` // of them those that only a captioner gave one
 	Rule           Rule     `json:"rule"`
 	Sources        []Source `json:"sources"`
@@ -28,6 +30,15 @@ type Summary struct {
 	MostRepeated   []Repeat `json:"most_repeated"`
 	Truth          *Truth   `json:"truth,omitempty"` // where it is known
 	Files          []string `json:"files"`           // of the data set
+}
+
+// paths are the files of the data set, in a run's folder; the set that people wrote is among them.
+func (s *Summary) paths(out string) []string {
+	paths := make([]string, len(s.Files))
+	for i, f := range s.Files {
+		paths[i] = filepath.Join(out, f)
+	}
+	return paths
 }
 
 // Truth compares the decisions with the truth.
@@ -67,7 +78,14 @@ func finish(ctx context.Context, c *Config, id *identity, chunks chunkFiles) (_ 
 			origins = append(origins, m.Name)
 		}
 	}
-	out := outputs{out: c.Out, shardSize: c.ShardSize, sharded: id.Records > c.ShardSize}
+	human, err := countRecords(ctx, c.Human)
+	if err != nil {
+		return nil, err
+	}
+	if human > 0 {
+		origins = append(origins, Human)
+	}
+	out := outputs{out: c.Out, shardSize: c.ShardSize, sharded: id.Records+human > c.ShardSize}
 	defer out.abort()
 	if out.manifest, err = newLines(filepath.Join(c.Out, ManifestFile)); err != nil {
 		return nil, err
@@ -91,6 +109,9 @@ func finish(ctx context.Context, c *Config, id *identity, chunks chunkFiles) (_ 
 		if want := chunkSize(id.Records, c.Chunk, n); records != want {
 			return nil, fmt.Errorf("%s: damaged (%d records instead of %d); remove the file and run again", chunks.path(n), records, want)
 		}
+	}
+	if err := out.human(ctx, c.Human, s); err != nil {
+		return nil, err
 	}
 	summary := s.finish()
 	summary.Rule = c.Rule
@@ -189,6 +210,11 @@ func (o *outputs) line(l *line, rule Rule, s *stats) error {
 	}
 	decisions := rule.Decide(l.Texts)
 	s.picture(l, decisions)
+	return o.write(l, decisions)
+}
+
+// write adds a picture's texts to the manifest, and those that are kept to the data set.
+func (o *outputs) write(l *line, decisions []Decision) error {
 	kept, known := l.Record, true
 	for i, t := range l.Texts {
 		d := decisions[i]
@@ -214,6 +240,53 @@ func (o *outputs) line(l *line, rule Rule, s *stats) error {
 	}
 	o.inShard++
 	return o.kept.encoder.Encode(kept)
+}
+
+// countRecords counts a set that people wrote, in which nothing may be wrong; 0 if there is none.
+func countRecords(ctx context.Context, path string) (n int, err error) {
+	if path == "" {
+		return 0, nil
+	}
+	for r, err := range datasets.Stream(path) {
+		if err != nil {
+			return 0, err
+		}
+		if len(r.Captions) == 0 {
+			return 0, fmt.Errorf("%s: no caption", r.Origin)
+		}
+		if ctx.Err() != nil {
+			return 0, ErrStopped
+		}
+		n++
+	}
+	return n, nil
+}
+
+// human adds the set that people wrote, unfiltered.
+func (o *outputs) human(ctx context.Context, path string, s *stats) error {
+	if path == "" {
+		return nil
+	}
+	for r, err := range datasets.Stream(path) {
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ErrStopped
+		}
+		l := line{Record: r, Where: r.Origin}
+		l.Record.Image, l.Record.Captions, l.Record.Noise = relative(o.out, r.Image), nil, nil
+		decisions := make([]Decision, len(r.Captions))
+		for i, c := range r.Captions {
+			l.Texts = append(l.Texts, Text{Text: c, Origin: Human})
+			decisions[i] = Decision{Keep: true, Reason: ReasonHuman}
+		}
+		s.human(&l)
+		if err := o.write(&l, decisions); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // relative is the path of a picture as seen from a run's folder, so that both can be moved together.

@@ -26,7 +26,7 @@ type ModelDir struct{ Name, Dir string }
 // get numbers.
 func ParseModels(flags []string) ([]ModelDir, error) {
 	var out []ModelDir
-	used := map[string]int{Web: 1}
+	used := map[string]int{Web: 1, Human: 1}
 	for _, flag := range flags {
 		name, dir, named := strings.Cut(flag, "=")
 		if !named {

@@ -153,9 +153,11 @@ func (p *page) headlines() {
 	}
 	written, writtenKept := 0, 0
 	for _, s := range p.Sources {
-		if s.Origin == Web {
+		switch s.Origin {
+		case Human:
+		case Web:
 			add("web texts kept", percentText(s.Kept, s.Texts), fmt.Sprintf("%d of %d", s.Kept, s.Texts))
-		} else {
+		default:
 			written, writtenKept = written+s.Texts, writtenKept+s.Kept
 		}
 	}

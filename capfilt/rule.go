@@ -71,8 +71,11 @@ type Text struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Web is the origin of texts that came with the pictures.
-const Web = "web"
+// Origins of texts that no captioner wrote.
+const (
+	Web   = "web"   // came with the pictures of the source
+	Human = "human" // of the set that people wrote
+)
 
 // Reasons of decisions.
 const (
@@ -80,7 +83,8 @@ const (
 	ReasonLow       = "score below threshold"
 	ReasonRank      = "not among the best"
 	ReasonEmpty     = "empty"
-	ReasonDuplicate = "repeats another text of the picture"
+	ReasonDuplicate = "repeats a text of its picture"
+	ReasonHuman     = "written by people"
 )
 
 // Decision is what the rule says of one text.

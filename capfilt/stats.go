@@ -252,6 +252,14 @@ func (s *stats) picture(l *line, decisions []Decision) {
 	s.example(l, decisions)
 }
 
+// human counts a picture of the set that people wrote.
+func (s *stats) human(l *line) {
+	s.summary.HumanPictures++
+	for _, t := range l.Texts {
+		s.text(l, t, Decision{Keep: true, Reason: ReasonHuman})
+	}
+}
+
 func (s *stats) text(l *line, t Text, d Decision) {
 	o := s.origins[slices.IndexFunc(s.origins, func(o *Source) bool { return o.Origin == t.Origin })]
 	words, hash := len(strings.Fields(t.Text)), hashOf(l.Record.ID, t.Origin, t.Text)

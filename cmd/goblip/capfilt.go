@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 
+	"github.com/gomlx/compute"
 	"github.com/spf13/cobra"
 
 	"goblip/capfilt"
@@ -22,6 +24,10 @@ type capfiltCommand struct {
 	topK                int
 	prompt              string
 	asJSON              bool
+
+	rounds int
+	init   string
+	set    []string // settings of the recipes of rounds
 }
 
 func newCapfiltCommand() *cobra.Command {
@@ -38,11 +44,16 @@ CLIP: clip). A rule keeps some. Both flags may be repeated, and take NAME=DIR.
 OUT gets kept.jsonl (a data set that points to the pictures where they are), manifest.jsonl (every text with its origin,
 scores, decision and reason), bad.jsonl (pictures that cannot be read), summary.json and capfilt-report.html.
 
+With --rounds N captioner and filter are trained too: fine-tuned anew in each round on the set that people wrote
+(--human), from the last round's model; they clean the source, and a new model is pre-trained on what is kept and on that
+set (recipes blip/pretrain, blip/caption, blip/retrieval).
+
 A run that was stopped or killed goes on by the same command. Another rule on finished work needs no model:
 it is applied to the scores at once.`,
 		Example: `  goblip capfilt --data web.jsonl --captioner runs/captioner/final --filter runs/filter/final --out clean
   goblip capfilt --data web.jsonl --captioner runs/captioner/final --filter clip=models/clip --method blip2 --captions 10 --out clean
-  goblip capfilt --data web.jsonl --filter models/blip-itm-base-coco --threshold 0.8 --out clean`,
+  goblip capfilt --data web.jsonl --filter models/blip-itm-base-coco --threshold 0.8 --out clean
+  goblip capfilt --data web.jsonl --human human.jsonl --rounds 2 --out bootstrapped`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
@@ -77,6 +88,10 @@ func (c *capfiltCommand) flags(command *cobra.Command) {
 	flags.Uint64Var(&o.Seed, "seed", 1, "of sampling: what is drawn for a picture depends on seed, pixels and prompt alone")
 	flags.IntVar(&c.config.Chunk, "chunk", capfilt.DefaultChunk, "pictures in a unit of work: what a kill can lose")
 	flags.IntVar(&c.config.ShardSize, "shard-size", capfilt.DefaultShardSize, "pictures in a file of the data set; larger sets become kept-00000.jsonl, kept-00001.jsonl ...")
+	flags.StringVar(&c.config.Human, "human", "", "a clean set that people wrote: all of it joins the data set, and --rounds trains captioner and filter on it")
+	flags.IntVar(&c.rounds, "rounds", 0, "train captioner, filter and a new model this many times; results in OUT/round-N")
+	flags.StringVar(&c.init, "init", "", "with --rounds: the BLIP before the first round; not given: one is pre-trained on --data and --human")
+	flags.StringArrayVar(&c.set, "set", nil, "with --rounds: change a setting of a recipe: pretrain.steps=3000, caption.batch=64, retrieval.learning_rate=1e-4 ...; may be repeated")
 	flags.BoolVar(&c.asJSON, "json", false, "print the summary as JSON, and no progress")
 	requireFlags(command, "data", "out")
 }
@@ -135,11 +150,16 @@ func (c *capfiltCommand) prepare(cmd *cobra.Command) (err error) {
 	if c.config.Filters, err = modelDirs(cmd, "filter", c.filters); err != nil {
 		return err
 	}
-	if len(c.config.Captioners) == 0 {
+	if len(c.config.Captioners) == 0 && c.rounds == 0 {
 		c.config.Captions = 0
 	}
-	if err := c.config.Validate(); err != nil {
-		return usageError{err}
+	if c.rounds == 0 {
+		if c.init != "" || len(c.set) > 0 {
+			return usagef("--init and --set are for --rounds")
+		}
+		if err := c.config.Validate(); err != nil {
+			return usageError{err}
+		}
 	}
 	return nil
 }
@@ -162,8 +182,14 @@ func (c *capfiltCommand) run(cmd *cobra.Command) error {
 	if err := c.prepare(cmd); err != nil {
 		return err
 	}
+	if c.rounds != 0 {
+		return c.runRounds(cmd)
+	}
 	began := time.Now()
-	summary, done, err := c.pass(cmd, c.config)
+	summary, done, err := c.pass(cmd, c.config, func() (compute.Backend, error) {
+		backend, _, err := openBackend(cmd, 1)
+		return backend, err
+	})
 	if errors.Is(err, capfilt.ErrStopped) {
 		cmd.PrintErrln("goblip: stopped; the same command continues")
 		if c.asJSON {
@@ -183,7 +209,12 @@ func (c *capfiltCommand) run(cmd *cobra.Command) error {
 			PeakMemoryBytes uint64  `json:"peak_memory_bytes"`
 		}{c.config.Out, summary, seconds, pjrt.PeakMemory()})
 	}
-	out := cmd.OutOrStdout()
+	c.print(cmd.OutOrStdout(), c.config.Out, summary)
+	return nil
+}
+
+// print says what one pass came to.
+func (c *capfiltCommand) print(out io.Writer, dir string, summary *capfilt.Summary) {
 	for _, s := range summary.Sources {
 		fmt.Fprintf(out, "%-20s %d of %d texts kept\n", s.Origin, s.Kept, s.Texts)
 	}
@@ -191,17 +222,16 @@ func (c *capfiltCommand) run(cmd *cobra.Command) error {
 		fmt.Fprintf(out, "against the truth: %.1f %% of the kept texts are right, %.1f %% of the right ones are kept\n", 100**v.All.Precision, 100**v.All.Recall)
 	}
 	if summary.BadPictures > 0 {
-		fmt.Fprintf(out, "%d pictures cannot be used: %s\n", summary.BadPictures, filepath.Join(c.config.Out, capfilt.BadFile))
+		fmt.Fprintf(out, "%d pictures cannot be used: %s\n", summary.BadPictures, filepath.Join(dir, capfilt.BadFile))
 	}
 	for _, f := range summary.Files {
-		fmt.Fprintf(out, "the data set: %s\n", filepath.Join(c.config.Out, f))
+		fmt.Fprintf(out, "the data set: %s\n", filepath.Join(dir, f))
 	}
-	fmt.Fprintf(out, "the report: %s\n", filepath.Join(c.config.Out, capfilt.ReportFile))
-	return nil
+	fmt.Fprintf(out, "the report: %s\n", filepath.Join(dir, capfilt.ReportFile))
 }
 
 // pass cleans one source, and says how many pictures were done when it ended.
-func (c *capfiltCommand) pass(cmd *cobra.Command, config capfilt.Config) (summary *capfilt.Summary, done int, err error) {
+func (c *capfiltCommand) pass(cmd *cobra.Command, config capfilt.Config, open func() (compute.Backend, error)) (summary *capfilt.Summary, done int, err error) {
 	bar := barFor("pictures", 0, c.asJSON)
 	first := true
 	config.Progress = func(n, total int) {
@@ -213,7 +243,7 @@ func (c *capfiltCommand) pass(cmd *cobra.Command, config capfilt.Config) (summar
 		bar.Update(n, total)
 	}
 	summary, err = capfilt.Run(cmd.Context(), config, func() (*capfilt.Models, error) {
-		backend, _, err := openBackend(cmd, 1)
+		backend, err := open()
 		if err != nil {
 			return nil, err
 		}
