@@ -47,7 +47,7 @@ func (r Rule) needsScores() bool { return r.Threshold != nil || r.TopK > 0 }
 // Validate says what makes no sense.
 func (r Rule) Validate() error {
 	switch {
-	case r.needsScores() && !slices.Contains([]string{ITM, ITC, CLIP}, r.Score):
+	case (r.needsScores() || r.Score != "") && !slices.Contains([]string{ITM, ITC, CLIP}, r.Score):
 		return fmt.Errorf("score %q is not %s, %s or %s", r.Score, ITM, ITC, CLIP)
 	case !slices.Contains([]string{Mean, Min, Max}, r.Ensemble):
 		return fmt.Errorf("ensemble %q is not %s, %s or %s", r.Ensemble, Mean, Min, Max)

@@ -44,13 +44,6 @@ func (c *capfiltCommand) runRounds(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	init, err := modelFolder(cmd, c.init, true)
-	if err != nil && c.init != "" {
-		return fmt.Errorf("--init: %w", err)
-	}
-	if c.init != "" {
-		rounds.Init = init
-	}
 	backend, _, err := openBackend(cmd, 1)
 	if err != nil {
 		return err
