@@ -143,6 +143,8 @@ func (q *quickstart) run(ctx context.Context) error {
 	stage1.Keys = "exact" // the whole gradient: a small budget profits from it
 	stage2 := recipes.DefaultStage2()
 	stage2.Seed, stage2.Steps = q.Seed, q.steps(stage2.Steps)
+	vqa := recipes.DefaultVQA()
+	vqa.Seed, vqa.Steps = q.Seed, q.steps(vqa.Steps)
 
 	runs := []struct {
 		name, note string
@@ -169,6 +171,9 @@ func (q *quickstart) run(ctx context.Context) error {
 			fresh := *stage2
 			fresh.FromStage1 = false
 			return recipes.Stage2(ctx, q.backend, &fresh, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
+		}},
+		{"vqa", "the Q-Former learns to read a question beside the picture", func(o recipes.Options) (train.Summary, error) {
+			return recipes.VQA(ctx, q.backend, vqa, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
 		}},
 	}
 	for _, r := range runs {

@@ -32,6 +32,7 @@ type trainCommand struct {
 	checkpointEvery, logEvery int
 	evalEvery                 int
 	resume, asJSON            bool
+	answers                   bool // the recipe learns from questions, not from captions
 	list, explain             bool
 
 	clipTower *recipes.CLIPSettings            // of the tower that stage 1 trains without --vision
@@ -56,23 +57,26 @@ var recipeList = []recipeInfo{
 		func(s any) *recipes.Common { return &s.(*recipes.Stage1Settings).Common }, recipes.Stage1Sources},
 	{"blip2/stage2", "Q-Former prompts a frozen OPT", func() any { return recipes.DefaultStage2() },
 		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
+	{"blip2/vqa", "Q-Former that reads the question prompts a frozen OPT", func() any { return recipes.DefaultVQA() },
+		func(s any) *recipes.Common { return &s.(*recipes.VQASettings).Common }, recipes.VQASources},
 }
 
 func newTrainCommand() *cobra.Command {
 	t := &trainCommand{}
 	command := &cobra.Command{
 		Use:   "train RECIPE --data DATA --out DIR",
-		Short: "Train by a recipe: clip, lm, blip2/stage1, blip2/stage2",
-		Long: `Train by a recipe: clip, lm, blip2/stage1, blip2/stage2.
+		Short: "Train by a recipe: clip, lm, blip2/stage1, blip2/stage2, blip2/vqa",
+		Long: `Train by a recipe: clip, lm, blip2/stage1, blip2/stage2, blip2/vqa.
 
 DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
-first trains a language model on the captions (recipe lm) into OUT/llm. An interrupted run continues
+and vqa first train a language model on the texts (recipe lm) into OUT/llm. An interrupted run continues
 with --resume. The trained model lies in OUT/final.`,
 		Example: `  goblip train clip --data pictures.jsonl --out runs/clip
   goblip train lm --data pictures.jsonl --out runs/lm
   goblip train blip2/stage1 --data pictures.jsonl --vision runs/clip/final --out runs/stage1
-  goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2`,
+  goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
+  goblip train blip2/vqa --data questions.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
 	}
@@ -80,9 +84,9 @@ with --resume. The trained model lies in OUT/final.`,
 	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
 	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
 	flags.StringVar(&t.out, "out", "", "folder of the run")
-	flags.StringVar(&t.init, "init", "", "stage 2: the stage-1 folder to start from")
+	flags.StringVar(&t.init, "init", "", "stage 2 and vqa: the stage-1 folder to start from")
 	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2")
-	flags.StringVar(&t.llm, "llm", "", "stage 2: the OPT folder")
+	flags.StringVar(&t.llm, "llm", "", "stage 2 and vqa: the OPT folder")
 	flags.IntVar(&t.steps, "steps", 0, "optimizer steps (0: the recipe's)")
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
@@ -133,14 +137,16 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 			cmd.PrintErrf(format+"\n", args...)
 		}
 	}
-	if info.name == "blip2/stage2" && t.init == "" {
+	_, overLLM := settings.(*recipes.Stage2Settings)
+	_, t.answers = settings.(*recipes.VQASettings)
+	if (overLLM || t.answers) && t.init == "" {
 		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
 	}
 	backend, _, err := openBackend(cmd, t.devices)
 	if err != nil {
 		return err
 	}
-	set, err := openCaptioned(t.data)
+	set, err := t.open(t.data)
 	if err != nil {
 		return err
 	}
@@ -188,7 +194,7 @@ func (t *trainCommand) settings(name string) (*recipeInfo, any, error) {
 			var target any = s
 			if rest, ok := strings.CutPrefix(assignment, "clip."); ok && name == "blip2/stage1" {
 				target, assignment = t.clipTower, rest
-			} else if rest, ok := strings.CutPrefix(assignment, "lm."); ok && name == "blip2/stage2" {
+			} else if rest, ok := strings.CutPrefix(assignment, "lm."); ok && (name == "blip2/stage2" || name == "blip2/vqa") {
 				target, assignment = t.lmTower, rest
 			}
 			if err := recipes.Set(target, assignment); err != nil {
@@ -255,8 +261,31 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
+	case *recipes.VQASettings:
+		llm, err := t.towerLLM(ctx, backend, set, o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		processor, err := infer.ImageProcessor(t.init)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		pictures, err := t.load(set, processor, &o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
+		return recipes.VQA(ctx, backend, s, pictures, t.init, llm, o)
 	}
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
+}
+
+// open opens a data set for the recipe.
+func (t *trainCommand) open(path string) (*datasets.Set, error) {
+	if t.answers {
+		return datasets.Open(path) // the recipe looks for questions
+	}
+	return openCaptioned(path)
 }
 
 // openCaptioned opens a data set that can be trained on.
@@ -288,7 +317,7 @@ func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Opt
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := openCaptioned(t.val)
+		held, err := t.open(t.val)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
 //	stage2.go    recipe "blip2/stage2"
+//	vqa.go       recipe "blip2/vqa"
 package recipes
 
 import (

@@ -24,6 +24,7 @@ var (
 		"image_text_hidden_size": "ours; LAVIS: 256", "vocab_size": "ours",
 	})
 	Stage2Sources = optimizer
+	VQASources    = optimizer
 )
 
 func merged(maps ...map[string]string) map[string]string {
