@@ -23,7 +23,7 @@ import (
 type Stage2Settings struct {
 	Common
 	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
-	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"ours: a small LLM cannot answer unseen kinds of prompts"`
+	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"LAVIS pretrain_stage2: 0; blip2/vqa teaches questions"`
 	FromStage1    bool    `json:"from_stage1" help:"false: start from a random Q-Former (the paper's figure 5)" source:"BLIP-2 section 3.3"`
 }
 
@@ -31,12 +31,12 @@ type Stage2Settings struct {
 //
 //	goblip train blip2/stage2 --data data/shapes/train.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
 //
-// 2 cores, about 2 minutes.
+// 2 cores, about a minute.
 func DefaultStage2() *Stage2Settings {
 	return &Stage2Settings{
-		Common: Common{Steps: 2000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+		Common: Common{Steps: 1000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 40},
-		QuestionShare: 0.5, FromStage1: true,
+		FromStage1: true,
 	}
 }
 

@@ -28,10 +28,10 @@ type VQASettings struct {
 //
 //	goblip train blip2/vqa --data data/shapes/train.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa
 //
-// 2 cores, about 2 minutes.
+// 2 cores, about a minute.
 func DefaultVQA() *VQASettings {
 	return &VQASettings{
-		Common: Common{Steps: 1500, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+		Common: Common{Steps: 700, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 40},
 		MaxQuestionLength: 64,
 	}
