@@ -21,6 +21,7 @@ const MaxLineBytes = 1 << 20
 type line struct {
 	ID        json.RawMessage `json:"id"` // a string or a number
 	Image     string          `json:"image"`
+	Image2    string          `json:"image2"`
 	Caption   *string         `json:"caption"`
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
@@ -52,8 +53,11 @@ func readJSONL(path string) (*Set, []Problem, error) {
 		if !filepath.IsAbs(record.Image) {
 			record.Image = filepath.Join(folder, record.Image)
 		}
+		if record.Image2 != "" && !filepath.IsAbs(record.Image2) {
+			record.Image2 = filepath.Join(folder, record.Image2)
+		}
 		if record.ID == "" {
-			record.ID = strconv.Itoa(number)
+			record.ID, record.NoID = strconv.Itoa(number), true
 		}
 		set.Records = append(set.Records, record)
 		return nil
@@ -70,7 +74,7 @@ func parseRecord(text []byte) (Record, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return Record{}, jsonError(err)
 	}
-	record := Record{Image: l.Image, Captions: l.Captions, Questions: l.Questions}
+	record := Record{Image: l.Image, Image2: l.Image2, Captions: l.Captions, Questions: l.Questions}
 	if !bytes.Equal(l.Scene, []byte("null")) {
 		record.Scene = l.Scene
 	}

@@ -11,6 +11,12 @@ type Record struct {
 	Questions []Question      `json:"questions,omitempty"`
 	Scene     json.RawMessage `json:"scene,omitempty"` // ground truth of generated corpora
 
+	// Image2 is the second picture of a pair that a text is about, as in NLVR2.
+	Image2 string `json:"image2,omitempty"`
+
+	// NoID says that the source gave no id, and ID is only the place of the record in it.
+	NoID bool `json:"-"`
+
 	// Origin says where the record was read, "train.jsonl:17", for messages.
 	Origin string `json:"-"`
 }

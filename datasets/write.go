@@ -30,14 +30,19 @@ func WriteJSONL(path string, records []Record) (err error) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	for i, record := range records {
-		absolute, err := filepath.Abs(record.Image)
-		if err != nil {
-			return err
+		for _, picture := range []*string{&record.Image, &record.Image2} {
+			if *picture == "" {
+				continue
+			}
+			absolute, err := filepath.Abs(*picture)
+			if err != nil {
+				return err
+			}
+			if relative, err := filepath.Rel(folder, absolute); err == nil {
+				absolute = relative
+			}
+			*picture = filepath.ToSlash(absolute)
 		}
-		if relative, err := filepath.Rel(folder, absolute); err == nil {
-			absolute = relative
-		}
-		record.Image = filepath.ToSlash(absolute)
 		if err := encoder.Encode(record); err != nil {
 			return fmt.Errorf("%s: record %d: %w", path, i, err)
 		}

@@ -2,6 +2,7 @@ package infer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"goblip/checkpoints"
@@ -20,6 +21,10 @@ func BLIPGraph(cfg *blip.Config) (build func(scope *model.Scope, in []*Node), in
 	side := cfg.Vision.ImageSize
 	inputs = []shapes.Shape{shapes.Make(dtypes.Float32, 1, 3, side, side), shapes.Make(dtypes.Int32, 1, 4)}
 	return func(scope *model.Scope, in []*Node) {
+		if slices.Contains(cfg.Architectures, blip.NLVRClass) {
+			blip.JudgePair(scope, cfg, blip.ImageStates(scope, cfg, Concatenate([]*Node{in[0], in[0]}, 0)), in[1], in[1])
+			return
+		}
 		image, text := blip.ImageStates(scope, cfg, in[0]), in[1]
 		decode := func(states *Node) {
 			memory := blip.Memory(scope, cfg, states)
@@ -55,7 +60,7 @@ func (m blipRetrieval) match(scope *model.Scope, states, ids, mask *Node) *Node 
 
 // loadBLIP fills a Retriever; it matches with [ENC] in front, as BLIP was trained.
 func (r *Retriever) loadBLIP(folder *checkpoints.Folder) (retrieval, error) {
-	cfg, err := LoadBLIP(r.backend, r.store, folder)
+	cfg, err := LoadBLIP(r.backend, r.store, folder, blip.RetrievalClass)
 	if err != nil {
 		return nil, err
 	}
@@ -64,26 +69,56 @@ func (r *Retriever) loadBLIP(folder *checkpoints.Folder) (retrieval, error) {
 	return blipRetrieval{cfg}, nil
 }
 
-// LoadBLIP loads a BLIP of any of its classes into the store, strictly.
-func LoadBLIP(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (*blip.Config, error) {
-	cfg := &blip.Config{}
-	if err := folder.Config(cfg); err != nil {
+// LoadBLIP loads a BLIP into the store, strictly, as the first of the given classes that its
+// config.json names; the config that it returns names that one alone. A folder with the heads of a
+// whole pre-training names several classes: the tensors of the others are left out.
+func LoadBLIP(backend compute.Backend, store *model.Store, folder *checkpoints.Folder, classes ...string) (*blip.Config, error) {
+	cfg, err := BLIPConfig(folder)
+	if err != nil {
 		return nil, err
 	}
-	if err := validate(folder, cfg); err != nil {
+	if err := requireClass(folder, cfg.Architectures, classes...); err != nil {
 		return nil, err
 	}
+	others := map[string]shapes.Shape{}
+	named := cfg.Architectures
+	chosen := classes[slices.IndexFunc(classes, func(class string) bool { return slices.Contains(named, class) })]
+	for _, class := range named {
+		if class == chosen {
+			continue
+		}
+		cfg.Architectures = []string{class}
+		build, inputs := BLIPGraph(cfg)
+		tensors, err := Declare(backend, model.NewStore(), build, inputs...)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(others, tensors)
+	}
+	cfg.Architectures = []string{chosen}
 	build, inputs := BLIPGraph(cfg)
 	want, err := Declare(backend, store, build, inputs...)
 	if err != nil {
 		return nil, err
 	}
-	leaveOut, err := knownCopies(folder, blipCopies)
+	copies, err := knownCopies(folder, blipCopies)
 	if err != nil {
 		return nil, err
 	}
-	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: leaveOut})
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: func(name string) bool {
+		_, other := others[name]
+		return other || copies(name) || blip.IsPretraining(name)
+	}})
 	return cfg, err
+}
+
+// BLIPConfig reads and checks the config.json of a BLIP folder.
+func BLIPConfig(folder *checkpoints.Folder) (*blip.Config, error) {
+	cfg := &blip.Config{}
+	if err := folder.Config(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, validate(folder, cfg)
 }
 
 // Where a BLIP reads [ENC] or [CLS]: see Retriever.MatchToken and BLIPWriter.QuestionToken.

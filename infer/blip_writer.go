@@ -76,10 +76,7 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 	}
 	defer folder.Close()
 	b := &BLIPWriter{backend: backend, store: model.NewStore()}
-	if b.Config, err = LoadBLIP(backend, b.store, folder); err != nil {
-		return nil, err
-	}
-	if err := requireClass(folder, b.Config.Architectures, blip.CaptionClass, blip.VQAClass); err != nil {
+	if b.Config, err = LoadBLIP(backend, b.store, folder, blip.CaptionClass, blip.VQAClass); err != nil {
 		return nil, err
 	}
 	if b.Words, err = OpenWordPiece(dir); err != nil {
@@ -116,9 +113,9 @@ func (b *BLIPWriter) Answers() bool { return slices.Contains(b.Config.Architectu
 // Captions says whether the folder is of the class that captions.
 func (b *BLIPWriter) Captions() bool { return !b.Answers() }
 
-// CaptionPrompt is empty, as in transformers: the published models were tuned behind "a picture of",
-// and caption well without it.
-func (b *BLIPWriter) CaptionPrompt() string { return "" }
+// CaptionPrompt is what the folder's config says its captions were trained behind. It is empty for
+// published models, as in transformers: they were tuned behind "a picture of", and caption well without.
+func (b *BLIPWriter) CaptionPrompt() string { return b.Config.CaptionPrompt }
 
 // QuestionPrompt leaves a question as it is.
 func (b *BLIPWriter) QuestionPrompt(question string) string { return question }

@@ -10,6 +10,8 @@
 //	captioner.go  a stage-2 model: captions and answers
 //	blip.go       a BLIP's tensors, and its graphs for retrieval
 //	blip_writer.go  a BLIP that captions or answers; what all writers have in common
+//	blip_rank.go  choosing among given answers; blip_judge.go  texts about two pictures
+//	blip_start.go what the training of a BLIP starts from
 //	t5.go         where a T5's tensors lie in a folder
 //	instruct.go   prompts of T5 and InstructBLIP, instructions for the Q-Former
 //	bert.go       a BERT's tensors

@@ -24,7 +24,7 @@ var ErrStopped = errors.New("stopped")
 //
 //	config.json                  everything needed to repeat it
 //	metrics.jsonl, events.*      one line a log step; TensorBoard
-//	checkpoints/step-NNNNNNNN/   trained weights, optimizer state, step
+//	checkpoints/step-NNNNNNNN/   trained weights, what the objective carries over, optimizer state, step
 //
 // A step is a function of (weights, seed, step number) alone, so a run that was killed and resumed
 // ends with the bytes of one that was not, on the same backend and device count.
@@ -298,8 +298,11 @@ func (r *Run) save(step int, config []byte, losses []float64, log *runlog.Log) e
 	return checkpoints.Prune(dir, orDefault(r.Keep, 2))
 }
 
-// finite says whether a tensor of floats holds neither NaN nor infinity.
+// finite says whether a tensor holds neither NaN nor infinity.
 func finite(t *tensors.Tensor) bool {
+	if t.DType().IsInt() {
+		return true
+	}
 	ok := true
 	err := tensors.ConstFlatData(t, func(flat []float32) {
 		for _, x := range flat {

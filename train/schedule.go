@@ -33,3 +33,15 @@ func EpochCosine(start, peak, min float64, warmup, stepsPerEpoch, epochs int) Sc
 		return min + (peak-min)*0.5*(1+math.Cos(math.Pi*float64(epoch)/float64(epochs)))
 	}
 }
+
+// EpochDecay is BLIP's schedule of pre-training: the warm-up happens inside epoch 0 only, and the rate
+// of epoch e is peak*decay^e, but at least min.
+func EpochDecay(start, peak, min, decay float64, warmup, stepsPerEpoch int) Schedule {
+	return func(step int) float64 {
+		epoch := step / stepsPerEpoch
+		if epoch == 0 {
+			return math.Min(peak, start+(peak-start)*float64(step)/float64(max(warmup, 1)))
+		}
+		return math.Max(min, peak*math.Pow(decay, float64(epoch)))
+	}
+}

@@ -12,6 +12,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"goblip/models/nn"
@@ -28,7 +29,8 @@ import (
 )
 
 // Trainer holds the compiled step of an objective. Only variables that the objective uses and that
-// trainable names get a gradient and optimizer state; all others are read as they are.
+// trainable names get a gradient and optimizer state; all others are read as they are, unless the
+// objective changes them itself, as it does with what it carries over from step to step.
 type Trainer struct {
 	store     *model.Store
 	objective objective.Objective
@@ -36,6 +38,7 @@ type Trainer struct {
 	seed      uint64
 	accum     int
 	vars      []*model.Variable // trained, in creation order
+	carried   []*model.Variable // changed by the objective itself: momentum copies, queues
 
 	mesh                *distributed.DeviceMesh
 	sharded, replicated *distributed.ShardingSpec
@@ -59,6 +62,7 @@ type Settings struct {
 func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, inputs []shapes.Shape) (*Trainer, error) {
 	t := &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1)}
 	var used []*model.Variable
+	changed := map[*model.Variable]bool{}
 	rng := shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...)
 	err := nn.Declare(backend, store, func(scope *model.Scope, in []*Node) {
 		nn.Train(in[0])
@@ -66,6 +70,7 @@ func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objec
 		for v := range store.IterVariables() {
 			if v.InUseByGraph(in[0].Graph()) {
 				used = append(used, v)
+				changed[v] = v.ChangedInGraph(in[0].Graph())
 			}
 		}
 	}, append([]shapes.Shape{rng}, inputs...)...)
@@ -78,8 +83,11 @@ func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objec
 	for _, v := range used {
 		train := set.Trainable == nil || set.Trainable(tensorName(v))
 		v.SetTrainable(train)
-		if train {
+		switch {
+		case train:
 			t.vars = append(t.vars, v)
+		case changed[v]:
+			t.carried = append(t.carried, v)
 		}
 	}
 	if len(t.vars) == 0 {
@@ -140,12 +148,16 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		for i := range scalars {
 			scalars[i] = Reshape(scalars[i])
 		}
+		g := in[0].Graph()
+		before := make([]*Node, len(t.carried))
+		for i, v := range t.carried {
+			before[i] = v.NodeValue(g)
+		}
 		losses := t.objective.Build(scope.At("model"), in[2:])
 		total := losses[0]
 		for _, l := range losses[1:] {
 			total = Add(total, l)
 		}
-		g := total.Graph()
 		weights := make([]*Node, len(t.vars))
 		for i, v := range t.vars {
 			weights[i] = v.NodeValue(g)
@@ -163,8 +175,11 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 			}
 		}
 		norm := globalNorm(grads)
+		keep := LogicalAnd(IsFinite(total), IsFinite(norm))
+		for i, v := range t.carried {
+			v.SetNodeValue(Where(keep, v.NodeValue(g), before[i]))
+		}
 		if update {
-			keep := LogicalAnd(IsFinite(total), IsFinite(norm))
 			t.adam.apply(t.store, t.vars, grads, norm, scalars[0], scalars[1], scalars[2], keep)
 		}
 		return append(losses, norm)
@@ -261,10 +276,19 @@ func (t *Trainer) call(exec *model.Exec, inputs []*tensors.Tensor) ([]*tensors.T
 	return exec.Call(args...)
 }
 
-// Trained returns the variables that are trained, by tensor name, with their values; moments
-// likewise under "exp_avg.NAME" and "exp_avg_sq.NAME" when optimizer is set.
+// Trained returns the variables that steps change, trained or carried over, by tensor name, with their
+// values; or, when optimizer is set, the moments under "exp_avg.NAME" and "exp_avg_sq.NAME".
 func (t *Trainer) Trained(optimizer bool) (map[string]*tensors.Tensor, error) {
 	out := map[string]*tensors.Tensor{}
+	if !optimizer {
+		for _, v := range t.carried {
+			value, err := v.Value()
+			if err != nil {
+				return nil, err
+			}
+			out[tensorName(v)] = value
+		}
+	}
 	for _, v := range t.vars {
 		for root, prefix := range map[string]string{modelRoot: "", firstMoments: "exp_avg.", secondMoments: "exp_avg_sq."} {
 			if (root == modelRoot) == optimizer {
@@ -280,8 +304,8 @@ func (t *Trainer) Trained(optimizer bool) (map[string]*tensors.Tensor, error) {
 	return out, nil
 }
 
-// Restore sets trained variables, or moments, from what Trained returned: every one must be there
-// with its shape.
+// Restore sets the variables that steps change, or moments, from what Trained returned: every one must
+// be there with its shape.
 func (t *Trainer) Restore(values map[string]*tensors.Tensor, optimizer bool) error {
 	have, err := t.Trained(optimizer)
 	if err != nil {
@@ -352,7 +376,7 @@ func (t *Trainer) Finalize() {
 // Release drops the optimizer's state and leaves the trained weights in the store as single values,
 // whatever the number of devices, for what comes after training.
 func (t *Trainer) Release() error {
-	for _, v := range t.vars {
+	for _, v := range slices.Concat(t.vars, t.carried) {
 		value, err := v.Value()
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ var classes = map[string]func(b *builder, raw []byte) error{
 	blip.CaptionClass:            (*builder).blipCaption,
 	blip.RetrievalClass:          (*builder).blipRetrieval,
 	blip.VQAClass:                (*builder).blipVQA,
+	blip.NLVRClass:               (*builder).blipNLVR,
 	blip2.RetrievalClass:         (*builder).blip2Retrieval,
 	blip2.GenerationClass:        (*builder).blip2Generation,
 	blip2.InstructClass:          (*builder).blip2Generation,
@@ -78,7 +79,33 @@ func (b *builder) blipVQA(raw []byte) error {
 		return err
 	}
 	b.blipEncoder(c)
-	b.blipDecoder(c, c.Text.EncoderHiddenSize)
+	b.blipDecoder(c, c.Text.HiddenSize) // it looks at the states of a question
+	return nil
+}
+
+func (b *builder) blipNLVR(raw []byte) error {
+	c, err := b.readBLIP(raw)
+	if err != nil {
+		return err
+	}
+	hidden := c.Text.HiddenSize
+	b.words("text_encoder.embeddings", &c.Text.Layers)
+	b.encoder("text_encoder.encoder", &c.Text.Layers, 0)
+	for i := range c.Text.NumHiddenLayers {
+		cross := fmt.Sprintf("text_encoder.encoder.layer.%d.crossattention", i)
+		for _, n := range []string{"0", "1"} {
+			b.linear(cross+".self"+n+".query", hidden, hidden)
+			b.linear(cross+".self"+n+".key", c.Text.EncoderHiddenSize, hidden)
+			b.linear(cross+".self"+n+".value", c.Text.EncoderHiddenSize, hidden)
+			b.linear(cross+".output.dense"+n, hidden, hidden)
+		}
+		if i >= c.Text.NumHiddenLayers/2 {
+			b.linear(cross+".output.merge_layer", 2*hidden, hidden)
+		}
+		b.norm(cross+".output.LayerNorm", hidden)
+	}
+	b.linear("cls_head.0", hidden, hidden)
+	b.linear("cls_head.2", hidden, 2)
 	return nil
 }
 

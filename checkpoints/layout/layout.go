@@ -47,17 +47,19 @@ func Read(config []byte) (*Layout, error) {
 	if err := json.Unmarshal(config, &kind); err != nil {
 		return nil, err
 	}
-	class := defaultClass[kind.ModelType]
-	if len(kind.Architectures) > 0 {
-		class = kind.Architectures[0]
+	named := kind.Architectures
+	if len(named) == 0 {
+		named = []string{defaultClass[kind.ModelType]}
 	}
-	build := classes[class]
-	if build == nil {
-		return nil, fmt.Errorf("%w: architectures %q, model_type %q", ErrUnknown, kind.Architectures, kind.ModelType)
-	}
-	l := &Layout{Class: class, Required: map[string][]int{}, Optional: map[string][]int{}}
-	if err := build(&builder{l}, config); err != nil {
-		return nil, fmt.Errorf("%s: %w", class, err)
+	l := &Layout{Class: named[0], Required: map[string][]int{}, Optional: map[string][]int{}}
+	for _, class := range named { // several: a folder with the heads of each
+		build := classes[class]
+		if build == nil {
+			return nil, fmt.Errorf("%w: architectures %q, model_type %q", ErrUnknown, kind.Architectures, kind.ModelType)
+		}
+		if err := build(&builder{l}, config); err != nil {
+			return nil, fmt.Errorf("%s: %w", class, err)
+		}
 	}
 	return l, nil
 }

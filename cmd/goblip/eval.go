@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +40,7 @@ func newEvalCommand() *cobra.Command {
 		Short: "Measure a model on pictures with known captions",
 		Args:  cobra.NoArgs,
 	}
-	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand())
+	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand(), newEvalVQACommand(), newEvalNLVRCommand())
 	return command
 }
 
@@ -186,7 +184,7 @@ that never sees a picture and gives the most frequent training answer. Intervals
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, o) },
 	}
 	e.flags(command, "that writes")
-	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"")
+	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"; where it is not given, what the model is used to")
 	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
 	generationFlags(command, &o)
 	return command
@@ -245,6 +243,9 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o gen
 	if err != nil {
 		return err
 	}
+	if !cmd.Flags().Changed("prompt") {
+		prompt = model.CaptionPrompt()
+	}
 	w, err := writeAll(model, states, set, prompt, o, blind, evalSeed, e.json)
 	if err != nil {
 		return err
@@ -268,16 +269,7 @@ func (w *written) result() *captionResult {
 		}
 	}
 	if len(w.questions) > 0 {
-		of := func(a eval.Accuracy) *questionResult {
-			return &questionResult{Count: a.Questions, Accuracy: a.Share, Blind: a.Blind}
-		}
-		r.Questions = of(w.answers)
-		if len(w.kinds) > 1 {
-			r.Questions.Kinds = map[string]*questionResult{}
-			for _, k := range w.kinds {
-				r.Questions.Kinds[k.Kind] = of(k)
-			}
-		}
+		r.Questions = questionsOf(w.answers, w.kinds)
 	}
 	return r
 }
@@ -294,18 +286,8 @@ func (r *captionResult) print(out io.Writer) error {
 		}
 	}
 	if q := r.Questions; q != nil {
-		line := func(name string, q *questionResult) {
-			fmt.Fprintf(&b, "%-20s%s", name, percent(q.Accuracy))
-			if q.Blind != nil {
-				fmt.Fprintf(&b, "   blind %.1f", *q.Blind)
-			}
-			fmt.Fprintf(&b, "   of %d\n", q.Count)
-		}
 		b.WriteByte('\n')
-		line("answers, percent", q)
-		for _, name := range slices.Sorted(maps.Keys(q.Kinds)) {
-			line("  "+name, q.Kinds[name])
-		}
+		q.print(&b)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -25,14 +25,13 @@ import (
 // trainCommand holds the flags of "goblip train".
 type trainCommand struct {
 	data, val, out            string
-	init, vision, llm         string
+	init, vision, llm, text   string
 	steps, batch, devices     int
 	seed                      uint64
 	set                       []string
 	checkpointEvery, logEvery int
 	evalEvery                 int
 	resume, asJSON            bool
-	answers                   bool // the recipe learns from questions, not from captions
 	list, explain             bool
 
 	clipTower *recipes.CLIPSettings            // of the tower that stage 1 trains without --vision
@@ -59,24 +58,37 @@ var recipeList = []recipeInfo{
 		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
 	{"blip2/vqa", "Q-Former that reads the question prompts a frozen OPT", func() any { return recipes.DefaultVQA() },
 		func(s any) *recipes.Common { return &s.(*recipes.VQASettings).Common }, recipes.VQASources},
+	{"blip/pretrain", "BLIP: ITC with a momentum encoder, ITM, LM", func() any { return recipes.DefaultBLIPPretrain() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPPretrainSettings).Common }, recipes.BLIPSources},
+	{"blip/caption", "BLIP's decoder, for captions behind a prompt", func() any { return recipes.DefaultBLIPCaption() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPCaptionSettings).Common }, recipes.BLIPSources},
+	{"blip/retrieval", "BLIP for search: ITC and ITM", func() any { return recipes.DefaultBLIPRetrieval() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPRetrievalSettings).Common }, recipes.BLIPSources},
+	{"blip/vqa", "BLIP for questions with weighted answers", func() any { return recipes.DefaultBLIPVQA() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPVQASettings).Common }, recipes.BLIPSources},
+	{"blip/nlvr", "BLIP for texts about two pictures", func() any { return recipes.DefaultBLIPNLVR() },
+		func(s any) *recipes.Common { return &s.(*recipes.BLIPNLVRSettings).Common }, recipes.BLIPSources},
 }
 
 func newTrainCommand() *cobra.Command {
 	t := &trainCommand{}
 	command := &cobra.Command{
 		Use:   "train RECIPE --data DATA --out DIR",
-		Short: "Train by a recipe: clip, lm, blip2/stage1, blip2/stage2, blip2/vqa",
-		Long: `Train by a recipe: clip, lm, blip2/stage1, blip2/stage2, blip2/vqa.
+		Short: "Train by a recipe: clip, lm, blip2/..., blip/...",
+		Long: `Train by a recipe (--list lists them).
 
 DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
-and vqa first train a language model on the texts (recipe lm) into OUT/llm. An interrupted run continues
-with --resume. The trained model lies in OUT/final.`,
+and vqa first train a language model on the texts (recipe lm) into OUT/llm. The recipes blip/... start
+from nothing, from an image tower (--vision) and a BERT (--text), or from an earlier BLIP (--init).
+An interrupted run continues with --resume. The trained model lies in OUT/final.`,
 		Example: `  goblip train clip --data pictures.jsonl --out runs/clip
   goblip train lm --data pictures.jsonl --out runs/lm
   goblip train blip2/stage1 --data pictures.jsonl --vision runs/clip/final --out runs/stage1
   goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
-  goblip train blip2/vqa --data questions.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa`,
+  goblip train blip2/vqa --data questions.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa
+  goblip train blip/pretrain --data pictures.jsonl --out runs/blip
+  goblip train blip/caption --data pictures.jsonl --init runs/blip/final --out runs/captioner`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
 	}
@@ -84,9 +96,10 @@ with --resume. The trained model lies in OUT/final.`,
 	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
 	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
 	flags.StringVar(&t.out, "out", "", "folder of the run")
-	flags.StringVar(&t.init, "init", "", "stage 2 and vqa: the stage-1 folder to start from")
-	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2")
-	flags.StringVar(&t.llm, "llm", "", "stage 2 and vqa: the OPT folder")
+	flags.StringVar(&t.init, "init", "", "blip2/stage2 and blip2/vqa: the stage-1 folder to start from; blip: an earlier BLIP")
+	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2; blip: likewise, instead of --init")
+	flags.StringVar(&t.text, "text", "", "blip: a BERT folder that text encoder and decoder start from, instead of --init")
+	flags.StringVar(&t.llm, "llm", "", "blip2/stage2 and blip2/vqa: the OPT folder")
 	flags.IntVar(&t.steps, "steps", 0, "optimizer steps (0: the recipe's)")
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
@@ -137,16 +150,20 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 			cmd.PrintErrf(format+"\n", args...)
 		}
 	}
-	_, overLLM := settings.(*recipes.Stage2Settings)
-	_, t.answers = settings.(*recipes.VQASettings)
-	if (overLLM || t.answers) && t.init == "" {
+	if (info.name == "blip2/stage2" || info.name == "blip2/vqa") && t.init == "" {
 		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
+	}
+	if t.text != "" && !strings.HasPrefix(info.name, "blip/") {
+		return usagef("--text is for the recipes blip/...")
+	}
+	if t.init != "" && (t.vision != "" || t.text != "") && strings.HasPrefix(info.name, "blip/") {
+		return usagef("--init has an image tower and text of its own: no --vision and --text beside it")
 	}
 	backend, _, err := openBackend(cmd, t.devices)
 	if err != nil {
 		return err
 	}
-	set, err := t.open(t.data)
+	set, err := openFor(info.name, t.data)
 	if err != nil {
 		return err
 	}
@@ -270,22 +287,17 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.load(set, processor, &o)
+		pictures, err := t.loadAs(set, processor, &o, func(path string) (*datasets.Set, error) { return openFor(name, path) })
 		if err != nil {
 			return train.Summary{}, err
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.VQA(ctx, backend, s, pictures, t.init, llm, o)
 	}
-	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
-}
-
-// open opens a data set for the recipe.
-func (t *trainCommand) open(path string) (*datasets.Set, error) {
-	if t.answers {
-		return datasets.Open(path) // the recipe looks for questions
+	if strings.HasPrefix(name, "blip/") {
+		return t.blip(ctx, backend, name, settings, set, o)
 	}
-	return openCaptioned(path)
+	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
 }
 
 // openCaptioned opens a data set that can be trained on.
@@ -308,6 +320,11 @@ func openCaptioned(path string) (*datasets.Set, error) {
 
 // load reads the training pictures, and the held-out ones into o.
 func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
+	return t.loadAs(set, p, o, openCaptioned)
+}
+
+// loadAs is load with another way to open the held-out set.
+func (t *trainCommand) loadAs(set *datasets.Set, p image.Processor, o *recipes.Options, open func(path string) (*datasets.Set, error)) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
 		pictures, err := infer.PreparePictures(set, p, bar.Update)
@@ -317,7 +334,7 @@ func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Opt
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := t.open(t.val)
+		held, err := open(t.val)
 		if err != nil {
 			return nil, err
 		}

@@ -12,14 +12,14 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// openBLIP loads a BLIP of one of its classes, and runs its image tower.
-func openBLIP(r *run) (*blip.Config, error) {
+// openBLIP loads a BLIP of a class, and runs its image tower.
+func openBLIP(r *run, class string) (*blip.Config, error) {
 	folder, err := checkpoints.OpenFolder(r.model)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	cfg, err := infer.LoadBLIP(r.backend, r.store, folder)
+	cfg, err := infer.LoadBLIP(r.backend, r.store, folder, class)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func openBLIP(r *run) (*blip.Config, error) {
 // one length or of several. As transformers does it, a prompt's first column becomes [DEC] and the
 // last column of all of them is dropped, for the sake of [SEP].
 func blipCaption(r *run) error {
-	cfg, err := openBLIP(r)
+	cfg, err := openBLIP(r, blip.CaptionClass)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func decoderStart(cfg *blip.Config, rows int) (prompts, mask [][]int32) {
 // transformers leaves in front and, as itm_enc_token, with the original's [ENC]; cos.* compares every
 // picture with every text.
 func blipITM(r *run) error {
-	cfg, err := openBLIP(r)
+	cfg, err := openBLIP(r, blip.RetrievalClass)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func blipITM(r *run) error {
 // included. When it generates, transformers says so; in the loss it passes the question's mask, but
 // its cross-attention drops the mask on the way (transformers 5.23, and the values of the case).
 func blipVQA(r *run) error {
-	cfg, err := openBLIP(r)
+	cfg, err := openBLIP(r, blip.VQAClass)
 	if err != nil {
 		return err
 	}

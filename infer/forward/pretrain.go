@@ -34,7 +34,7 @@ func blipPretrain(r *run) error {
 		nn.Train(Const(g, nn.StepRNG(0, 0))) // dropout is 0: nothing is drawn
 		objective.Negatives = func(_, _ *Node) (*Node, *Node) { return in[3], in[4] }
 		rows := ids.Shape().Dim(0)
-		l := objective.Losses(scope, in[0], ids, in[2], BroadcastToDims(Const(g, alpha), rows))
+		l := objective.Losses(scope, in[0], ids, in[2], BroadcastToDims(Const(g, alpha), rows), nil)
 		loss := Add(Add(l.ITA, l.ITM), l.LM)
 		for name, node := range map[string]*Node{
 			"loss_ita": l.ITA, "loss_itm": l.ITM, "loss_lm": l.LM, "loss": loss,
@@ -95,7 +95,7 @@ func openPretrain(r *run) (objective.BLIPPretrain, float32, error) {
 	if s.ENC != t.EncTokenID() {
 		return b, 0, fmt.Errorf("%s: enc_token_id %d is not the one behind bos_token_id %d", filepath.Join(r.model, pretrainConfigFile), s.ENC, s.BOS)
 	}
-	b = objective.BLIPPretrain{Config: &c, Queue: s.Queue, Momentum: 0.995, Smoothing: 0.1}
+	b = objective.BLIPPretrain{Config: &c, Sharing: blip.ShareAllButSelf, Queue: s.Queue, Momentum: 0.995, Smoothing: 0.1}
 	if set.Momentum != nil {
 		b.Momentum = *set.Momentum
 	}
@@ -116,7 +116,7 @@ func loadPretrain(r *run, b objective.BLIPPretrain) error {
 		return own, own
 	}
 	side := b.Config.Vision.ImageSize
-	want, err := infer.Declare(r.backend, r.store, func(scope *model.Scope, in []*Node) { given.Losses(scope, in[0], in[1], in[1], in[2]) },
+	want, err := infer.Declare(r.backend, r.store, func(scope *model.Scope, in []*Node) { given.Losses(scope, in[0], in[1], in[1], in[2], nil) },
 		shapes.Make(dtypes.Float32, 2, 3, side, side), shapes.Make(dtypes.Int32, 2, 4), shapes.Make(dtypes.Float32, 2))
 	if err != nil {
 		return err

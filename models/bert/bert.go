@@ -71,9 +71,9 @@ type Pass struct {
 	Cross     []KV  // CrossKV of what every layer attends to after its self-attention, or nil: no cross-attention
 	CrossMask *Node // additive [batch, 1, 1, cross] or nil
 
-	// SelfAttention is where the weights of self-attention are, if not with the others: BLIP's
-	// pre-training shares all but these between encoder and decoder.
-	SelfAttention *model.Scope
+	// SelfAttention and CrossAttention are where the weights of these are, if not with the others:
+	// BLIP's pre-training shares all but the former between encoder and decoder.
+	SelfAttention, CrossAttention *model.Scope
 }
 
 // Output of a Pass: States are the embeddings and the output of each layer [batch, seq, hidden], KV
@@ -117,10 +117,13 @@ func Encode(scope *model.Scope, cfg *Layers, p Pass) Output {
 		}
 		x = attend(self, cfg, x, all, p.Mask)
 		if p.Cross != nil {
-			x = crossAttend(l.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
+			cross := l
+			if p.CrossAttention != nil {
+				cross = layer(p.CrossAttention, i)
+			}
+			x = crossAttend(cross.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
 		}
-		h := nn.Activation(cfg.HiddenAct, nn.Linear(l.At("intermediate").At("dense"), x, cfg.IntermediateSize))
-		x = project(l.At("output"), cfg, h, x)
+		x = feedForward(l, cfg, x)
 		out.States = append(out.States, x)
 	}
 	return out
@@ -150,6 +153,12 @@ func keysValues(scope *model.Scope, cfg *Layers, x *Node) KV {
 func attend(scope *model.Scope, cfg *Layers, x *Node, kv KV, mask *Node) *Node {
 	query := nn.Heads(nn.Linear(scope.At("self").At("query"), x, cfg.HiddenSize), cfg.NumAttentionHeads)
 	return project(scope.At("output"), cfg, nn.Attend(query, kv.Key, kv.Value, mask, cfg.AttentionProbsDropoutProb), x)
+}
+
+// feedForward is the layer's second part: [batch, seq, hidden] -> [batch, seq, hidden].
+func feedForward(scope *model.Scope, cfg *Layers, x *Node) *Node {
+	h := nn.Activation(cfg.HiddenAct, nn.Linear(scope.At("intermediate").At("dense"), x, cfg.IntermediateSize))
+	return project(scope.At("output"), cfg, h, x)
 }
 
 // project is LayerNorm(dropout(dense(h)) + residual): h [batch, seq, any], residual [batch, seq, hidden].

@@ -4,6 +4,7 @@
 //
 //	config.go  config.json of a BertModel; Layers, the part that BLIP shares
 //	bert.go    embeddings, layers, pooler, word head
+//	pair.go    layers that look at two pictures
 package bert
 
 import (

@@ -5,6 +5,8 @@
 //	blip.go    the picture, the text encoder in its two modes, the text decoder
 //	heads.go   what ITC and ITM read off
 //	pretrain.go, pretrain_names.go  what pre-training shares and copies; its checkpoints' names
+//	nlvr.go    a text about two pictures
+//	answer.go  losses of answers to questions
 package blip
 
 import (
@@ -49,6 +51,9 @@ type Config struct {
 	InitializerRange    float64    `json:"initializer_range"`
 	Text                TextConfig `json:"text_config"`
 	Vision              vit.Config `json:"vision_config"`
+
+	// CaptionPrompt is what captions were trained behind. No other program reads this key.
+	CaptionPrompt string `json:"caption_prompt,omitempty"`
 }
 
 // Default has transformers' class defaults. They are no checkpoint's: the published ones have 12 text

@@ -1,6 +1,9 @@
 package blip
 
 import (
+	"fmt"
+	"strings"
+
 	"goblip/models/bert"
 	"goblip/models/nn"
 
@@ -8,33 +11,78 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// In pre-training the text encoder and decoder share embeddings, cross-attention and feed-forward;
-// only the decoder's self-attention and its word head are its own (paper, section 3.1). The shared
-// tensors carry the encoder's names.
+// Sharing says which weights of the text decoder are the text encoder's in pre-training (paper, section
+// 3.1 and table 3). Shared tensors carry the encoder's names; the word head is always the decoder's own.
+type Sharing string
 
-// SharedDecoderStates runs the pre-training decoder over whole texts that begin with [DEC]:
-// cross of SharedMemory, ids and mask int32 [batch, text] -> [batch, text, hidden].
-func SharedDecoderStates(scope *model.Scope, cfg *Config, cross []bert.KV, ids, mask *Node) *Node {
-	encoder, layers := scope.At(encoderScope), &cfg.Text.Layers
-	x := bert.Embed(encoder, layers, ids, nil, nil)
-	return bert.Encode(encoder, layers, bert.Pass{Embeds: x, Mask: nn.AdditiveMask(bert.CausalVisible(mask), x),
-		Cross: cross, SelfAttention: scope.At(decoderScope).At("bert")}).Last()
+// What is shared.
+const (
+	ShareAll         Sharing = "all"
+	ShareAllButCross Sharing = "all_but_ca" // all but cross-attention
+	ShareAllButSelf  Sharing = "all_but_sa" // all but self-attention: the paper's choice
+	ShareNone        Sharing = "none"       // not even the embeddings
+)
+
+// Validate says what is wrong with a name.
+func (s Sharing) Validate() error {
+	switch s {
+	case ShareAll, ShareAllButCross, ShareAllButSelf, ShareNone:
+		return nil
+	}
+	return fmt.Errorf("sharing %q is not %s, %s, %s or %s", s, ShareAll, ShareAllButCross, ShareAllButSelf, ShareNone)
 }
 
-// SharedMemory projects pictures for the cross-attention that encoder and decoder share.
-func SharedMemory(scope *model.Scope, cfg *Config, image *Node) []bert.KV {
+// Memory projects pictures for the decoder, given what encoder is GroundedMemory's result for them.
+func (s Sharing) Memory(scope *model.Scope, cfg *Config, image *Node, encoder Memories) Memories {
+	if s == ShareAll || s == ShareAllButSelf {
+		return encoder
+	}
+	return Memory(scope, cfg, image)
+}
+
+// Logits are the decoder's scores of the next words of whole texts that begin with [DEC]: memory of
+// Memory, ids and mask int32 [batch, text] -> [batch, text, vocab].
+func (s Sharing) Logits(scope *model.Scope, cfg *Config, memory Memories, ids, mask *Node) *Node {
+	if s == ShareNone {
+		return WordLogits(scope, cfg, DecoderStates(scope, cfg, memory, nil, ids, mask))
+	}
+	encoder, decoder, layers := scope.At(encoderScope), scope.At(decoderScope), &cfg.Text.Layers
+	x := bert.Embed(encoder, layers, ids, nil, nil)
+	pass := bert.Pass{Embeds: x, Mask: nn.AdditiveMask(bert.CausalVisible(mask), x), Cross: memory}
+	switch s {
+	case ShareAllButSelf:
+		pass.SelfAttention = decoder.At("bert")
+	case ShareAllButCross:
+		pass.CrossAttention = decoder.At("bert")
+	}
+	states := bert.Encode(encoder, layers, pass).Last()
+	return bert.WordLogits(decoder.At("cls"), layers, bert.Words(encoder, layers, states), states)
+}
+
+// DecoderName is the decoder's own name of a tensor of the encoder, which has one as long as the two
+// share it; false for other tensors.
+func DecoderName(encoder string) (string, bool) {
+	rest, ok := strings.CutPrefix(encoder, encoderScope+".")
+	return decoderScope + ".bert." + rest, ok
+}
+
+// EncoderName is the reverse of DecoderName.
+func EncoderName(decoder string) (string, bool) {
+	rest, ok := strings.CutPrefix(decoder, decoderScope+".bert.")
+	return encoderScope + "." + rest, ok
+}
+
+// Memories are what each layer of a text stack attends to.
+type Memories = []bert.KV
+
+// GroundedMemory projects pictures for the encoder's cross-attention: image of ImageStates.
+func GroundedMemory(scope *model.Scope, cfg *Config, image *Node) Memories {
 	return bert.CrossKV(scope.At(encoderScope), &cfg.Text.Layers, image)
 }
 
-// GroundedStatesOn is GroundedStates over a memory of SharedMemory.
-func GroundedStatesOn(scope *model.Scope, cfg *Config, memory []bert.KV, ids, mask *Node) *Node {
+// GroundedStatesOn is GroundedStates over a memory of GroundedMemory.
+func GroundedStatesOn(scope *model.Scope, cfg *Config, memory Memories, ids, mask *Node) *Node {
 	return read(scope, cfg, ids, mask, memory)
-}
-
-// SharedWordLogits is the decoder's word head over the shared table of words.
-func SharedWordLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
-	table := bert.Words(scope.At(encoderScope), &cfg.Text.Layers, states)
-	return bert.WordLogits(scope.At(decoderScope).At("cls"), &cfg.Text.Layers, table, states)
 }
 
 // Momentum is the root below which the slowly moving copies of image tower, text encoder and
@@ -45,8 +93,8 @@ func Momentum(scope *model.Scope) *model.Scope { return scope.At("momentum") }
 var MomentumParts = []string{"vision_model", encoderScope, "vision_proj", "text_proj"}
 
 // TakeMemory picks rows of the batch axis: rows int32 [n].
-func TakeMemory(memory []bert.KV, rows *Node) []bert.KV {
-	out := make([]bert.KV, len(memory))
+func TakeMemory(memory Memories, rows *Node) Memories {
+	out := make(Memories, len(memory))
 	for i, kv := range memory {
 		out[i] = bert.KV{Key: nn.Lookup(kv.Key, rows), Value: nn.Lookup(kv.Value, rows)}
 	}

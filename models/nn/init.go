@@ -84,7 +84,7 @@ func Initialize(store *model.Store, seed uint64, initializerRange float64) error
 			copies = append(copies, v)
 			continue
 		}
-		if v.Shape().DType != dtypes.Float32 { // a counter
+		if v.Shape().DType != dtypes.Float32 { // Numbers
 			if err := v.SetValue(tensors.FromShape(v.Shape())); err != nil {
 				return err
 			}
@@ -139,9 +139,9 @@ func CopyOf(scope *model.Scope, name string, of *model.Variable) *model.Variable
 	return v
 }
 
-// Counter is a whole number that steps carry on, from 0: a variable int32 [1].
-func Counter(scope *model.Scope, name string) *model.Variable {
-	v := scope.VariableWithShape(name, shapes.Make(dtypes.Int32, 1))
+// Numbers are n whole numbers that steps carry on, from 0: a variable int32 [n].
+func Numbers(scope *model.Scope, name string, n int) *model.Variable {
+	v := scope.VariableWithShape(name, shapes.Make(dtypes.Int32, n))
 	scope.Store().SetParam(initKey(v.Path()), InitZeros)
 	return v
 }

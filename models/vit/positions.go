@@ -6,9 +6,9 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// positionsFor fits learned positions [1, 1+side*side, hidden] to a grid of patches
+// PositionsFor fits learned positions [1, 1+side*side, hidden] to a grid of patches
 // -> [1, 1+rows*cols, hidden]: bicubic, the class token's stays as it is.
-func positionsFor(cfg *Config, positions *Node, rows, cols int) *Node {
+func PositionsFor(cfg *Config, positions *Node, rows, cols int) *Node {
 	side := cfg.ImageSize / cfg.PatchSize
 	if rows == side && cols == side {
 		return positions

@@ -49,7 +49,7 @@ func TestPositionsFor(t *testing.T) {
 	cfg.ImageSize, cfg.PatchSize, cfg.HiddenSize = 6, 2, 1
 	flat := []float32{7, 0, 1, 2, 10, 11, 12, 20, 21, 22} // class, then row*10 + column
 	out := golden.New(t, golden.Go(t), model.NewStore(), func(_ *model.Scope, in []*Node) []*Node {
-		return []*Node{positionsFor(&cfg, in[0], 3, 3), positionsFor(&cfg, in[0], 3, 1), positionsFor(&cfg, in[0], 2, 3)}
+		return []*Node{PositionsFor(&cfg, in[0], 3, 3), PositionsFor(&cfg, in[0], 3, 1), PositionsFor(&cfg, in[0], 2, 3)}
 	}).Run(tensors.FromFlatDataAndDimensions(flat, 1, 10, 1))
 	golden.Near(t, "same grid", out[0], tensors.FromFlatDataAndDimensions(flat, 1, 10, 1), 0, 0)
 	golden.Near(t, "one column", out[1], tensors.FromValue([][][]float32{{{7}, {1}, {11}, {21}}}), 1e-6, 0)

@@ -41,6 +41,10 @@ type Config struct {
 	// PositionAlignCorners resizes positions with the corners of both grids on each other, as LAVIS
 	// does for CLIP's tower. No other program reads this key.
 	PositionAlignCorners bool `json:"position_align_corners,omitempty"`
+
+	// CheckpointedBlocks is how many of the last blocks keep nothing but their input for the gradient
+	// and compute the rest again: less memory, more time. A matter of a run, not of the model.
+	CheckpointedBlocks int `json:"-"`
 }
 
 // Default is the class default of transformers' Blip2VisionConfig: EVA-CLIP ViT-g/14 without its
@@ -96,8 +100,14 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
+		if i >= cfg.NumHiddenLayers-cfg.CheckpointedBlocks {
+			x = x.Checkpoint()
+		}
 		x = block(scope.At("encoder").At("layers").At("%d", i), cfg, x)
 		states = append(states, x)
+	}
+	if cfg.CheckpointedBlocks > 0 {
+		states[len(states)-1] = x.StopCheckpoint()
 	}
 	return states
 }
@@ -124,7 +134,7 @@ func embed(scope *model.Scope, cfg *Config, pixels *Node) *Node {
 	x := Concatenate([]*Node{class, patches}, 1)
 	x.AssertDims(batch, tokens, cfg.HiddenSize)
 	rows, cols := pixels.Shape().Dim(2)/cfg.PatchSize, pixels.Shape().Dim(3)/cfg.PatchSize
-	return Add(x, positionsFor(cfg, Reshape(position, 1, cfg.Tokens(), cfg.HiddenSize), rows, cols))
+	return Add(x, PositionsFor(cfg, Reshape(position, 1, cfg.Tokens(), cfg.HiddenSize), rows, cols))
 }
 
 func block(scope *model.Scope, cfg *Config, x *Node) *Node {

@@ -8,6 +8,7 @@ import (
 	"goblip/models/blip"
 	"goblip/models/nn"
 
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -23,29 +24,42 @@ func tinyBLIP() *blip.Config {
 	return &c
 }
 
-// pretraining is a compiled step of tinyBLIP over a batch of two, with what it leaves behind.
+// pretraining is a compiled step of tinyBLIP, with what it leaves behind.
 type pretraining struct {
-	store       *model.Store
-	step        *golden.Func
-	pixels      *tensors.Tensor
-	ids, mask   *tensors.Tensor
-	alpha, seed *tensors.Tensor
+	store *model.Store
+	step  *golden.Func
+	in    []*tensors.Tensor // the objective's
+	seed  *tensors.Tensor
 }
 
 const queue = 6
 
+// openPretraining has a batch of two.
 func openPretraining(t *testing.T, train bool) *pretraining {
+	return openObjective(t, train, 2, BLIPPretrain{Config: tinyBLIP(), Sharing: blip.ShareAllButSelf, Queue: queue, Momentum: 0.9, Smoothing: 0.1})
+}
+
+// openObjective compiles a step of any batch; row i shows picture i/2.
+func openObjective(t *testing.T, train bool, batch int, b BLIPPretrain) *pretraining {
 	t.Helper()
-	p := &pretraining{store: model.NewStore(), seed: nn.StepRNG(3, 0), alpha: tensors.FromValue([]float32{0.4, 0.4}),
-		ids:  tensors.FromValue([][]int32{{1, 4, 5, 3}, {1, 6, 3, 0}}),
-		mask: tensors.FromValue([][]int32{{1, 1, 1, 1}, {1, 1, 1, 0}})}
-	pixels := make([]uint8, 2*8*8*3)
+	pixels, ids, mask := make([]uint8, batch*8*8*3), make([]int32, batch*4), make([]int32, batch*4)
+	alpha, images := make([]float32, batch), make([]int32, batch)
 	for i := range pixels {
-		pixels[i] = uint8(i * 37)
+		pixels[i] = uint8(i * 37 / (1 + i/192))
 	}
-	p.pixels = tensors.FromFlatDataAndDimensions(pixels, 2, 8, 8, 3)
-	b := BLIPPretrain{Config: tinyBLIP(), Queue: queue, Momentum: 0.9, Smoothing: 0.1}
-	obj := b.Objective(2, [3]float64{0.5, 0.5, 0.5}, [3]float64{0.5, 0.5, 0.5})
+	for row := range batch {
+		for i, id := range []int32{1, int32(4 + row%6), 3, 0} {
+			ids[row*4+i], mask[row*4+i] = id, min(id, 1)
+		}
+		alpha[row], images[row] = 0.4, int32(row/2)
+	}
+	p := &pretraining{store: model.NewStore(), seed: nn.StepRNG(3, 0), in: []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(pixels, batch, 8, 8, 3), tensors.FromFlatDataAndDimensions(ids, batch, 4),
+		tensors.FromFlatDataAndDimensions(mask, batch, 4), tensors.FromValue(alpha)}}
+	if b.Retrieval {
+		p.in = append(p.in, tensors.FromValue(images))
+	}
+	obj := b.Objective(batch, [3]float64{0.5, 0.5, 0.5}, [3]float64{0.5, 0.5, 0.5})
 	build := func(scope *model.Scope, in []*Node) []*Node {
 		if train {
 			nn.Train(in[0])
@@ -54,8 +68,11 @@ func openPretraining(t *testing.T, train bool) *pretraining {
 		}
 		return obj.Build(scope, in[1:])
 	}
-	if err := nn.Declare(golden.Go(t), p.store, func(root *model.Scope, in []*Node) { build(root.At("model"), in) },
-		p.seed.Shape(), p.pixels.Shape(), p.ids.Shape(), p.mask.Shape(), p.alpha.Shape()); err != nil {
+	inputs := []shapes.Shape{p.seed.Shape()}
+	for _, x := range p.in {
+		inputs = append(inputs, x.Shape())
+	}
+	if err := nn.Declare(golden.Go(t), p.store, func(root *model.Scope, in []*Node) { build(root.At("model"), in) }, inputs...); err != nil {
 		t.Fatal(err)
 	}
 	if err := nn.Initialize(p.store, 5, 0.3); err != nil {
@@ -66,7 +83,7 @@ func openPretraining(t *testing.T, train bool) *pretraining {
 }
 
 func (p *pretraining) run() []*tensors.Tensor {
-	return p.step.Run(p.seed, p.pixels, p.ids, p.mask, p.alpha)
+	return p.step.Run(append([]*tensors.Tensor{p.seed}, p.in...)...)
 }
 
 func (p *pretraining) value(t *testing.T, name string) *tensors.Tensor {

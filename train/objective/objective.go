@@ -1,10 +1,13 @@
 // Package objective turns a batch into scalar losses; it knows models, not the loop.
 //
-//	objective.go  the type, and what is common
-//	stage1.go     ITC + ITM + ITG of BLIP-2 (paper, section 3.2)
-//	stage2.go     language modelling after a soft visual prompt (section 3.3)
-//	stage2_t5.go  prefix language modelling with a T5
-//	unimodal.go   the contrastive and language losses of the towers that are frozen afterwards
+//	objective.go      the type, and what is common
+//	stage1.go         ITC + ITM + ITG of BLIP-2 (paper, section 3.2)
+//	stage2.go         language modelling after a soft visual prompt (section 3.3)
+//	stage2_t5.go      prefix language modelling with a T5
+//	blip_pretrain.go  ITC, ITM and LM of BLIP, and its fine-tuning for retrieval
+//	itm.go            matching scores of pairs and hard negatives
+//	blip_tasks.go     BLIP's other fine-tunings: captions, questions, pairs of pictures
+//	unimodal.go       the contrastive and language losses of the towers that are frozen afterwards
 package objective
 
 import (
@@ -42,5 +45,5 @@ func nextWord(logits, ids, weights *Node, smoothing float64) *Node {
 	return maskedMean(nn.CrossEntropy(logits, targets, smoothing), Slice(weights, AxisRange(), AxisRange(1)))
 }
 
-// allButLast drops the last column: [batch, text] -> [batch, text-1].
+// allButLast drops the last column: [batch, text, ...] -> [batch, text-1, ...].
 func allButLast(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(0, x.Shape().Dim(1)-1)) }

@@ -5,6 +5,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/infer"
+	"goblip/models/blip"
 	"goblip/models/blip2"
 	"goblip/models/opt"
 
@@ -17,6 +18,9 @@ type finalFolder struct {
 	pretraining func(tensor string) bool // which tensors transformers' class does not have; may be nil
 	words       func(dir string) error   // writes the tokenizer
 	pictures    *infer.Pictures          // what the model was trained on; nil for text
+
+	// tensors turns the store's tensors into the folder's; nil: they are the same.
+	tensors func([]checkpoints.Named) []checkpoints.Named
 }
 
 // write writes the model of a store.
@@ -24,6 +28,9 @@ func (f finalFolder) write(dir string, store *model.Store) error {
 	named, err := checkpoints.StoreTensors(store, nil)
 	if err != nil {
 		return err
+	}
+	if f.tensors != nil {
+		named = f.tensors(named)
 	}
 	files, err := f.files()
 	if err != nil {
@@ -55,6 +62,8 @@ func (f finalFolder) files() (map[string][]byte, error) {
 	switch c := f.config.(type) {
 	case *opt.Config:
 		return files, generation(c)
+	case *blip.Config:
+		return files, put("processor_config.json", map[string]any{"processor_class": "BlipProcessor"})
 	case *blip2.Config:
 		processor := map[string]any{"processor_class": "Blip2Processor"}
 		// With a number, transformers puts that many image tokens before a text. The retrieval class

@@ -13,12 +13,17 @@
 //	stage1.go    recipe "blip2/stage1"
 //	stage2.go    recipe "blip2/stage2"
 //	vqa.go       recipe "blip2/vqa"
+//	blip.go      what the recipes of BLIP share; blip_text.go prepares texts
+//	blip_contrast.go  settings of ITC with a momentum encoder
+//	blip_pretrain.go, blip_caption.go, blip_retrieval.go, blip_vqa.go, blip_nlvr.go  recipes "blip/..."
 package recipes
 
 import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"goblip/datasets"
 	"goblip/infer"
@@ -43,7 +48,7 @@ type Common struct {
 	MinRate       float64 `json:"min_learning_rate" help:"at the last step"`
 	WarmupRate    float64 `json:"warmup_learning_rate" help:"at the first step"`
 	WarmupSteps   int     `json:"warmup_steps" help:"linear rise"`
-	Schedule      string  `json:"schedule" help:"step: cosine per step; epoch: LAVIS' cosine per epoch"`
+	Schedule      string  `json:"schedule" help:"step: cosine per step; epoch: LAVIS' cosine per epoch; decay:R: times R each epoch, as BLIP's pre-training (decay:0.9)"`
 	WeightDecay   float64 `json:"weight_decay" help:"AdamW; see the decay groups in --explain"`
 	Beta1         float64 `json:"beta1" help:"AdamW"`
 	Beta2         float64 `json:"beta2" help:"AdamW"`
@@ -62,6 +67,9 @@ type Options struct {
 	Resume          bool
 	Quiet           bool
 
+	// Note tells the user something before the run; may be nil.
+	Note func(format string, args ...any)
+
 	// HeldOut is what the losses are measured on every EvalEvery steps; nil: nothing.
 	HeldOut *infer.Pictures
 }
@@ -73,8 +81,8 @@ func (c *Common) Validate() error {
 		return fmt.Errorf("steps, batch and accumulate must be 1 or more")
 	case c.LearningRate <= 0 || c.MinRate < 0 || c.WarmupRate < 0 || c.WarmupSteps < 0:
 		return fmt.Errorf("learning rates must not be negative")
-	case c.Schedule != "step" && c.Schedule != "epoch":
-		return fmt.Errorf("schedule %q is not step or epoch", c.Schedule)
+	case c.Schedule != "step" && c.Schedule != "epoch" && !c.decays():
+		return fmt.Errorf("schedule %q is not step, epoch or decay:R with R in (0, 1]", c.Schedule)
 	case c.Beta1 < 0 || c.Beta1 >= 1 || c.Beta2 < 0 || c.Beta2 >= 1:
 		return fmt.Errorf("beta1 and beta2 must lie in [0, 1)")
 	case c.InitRange <= 0:
@@ -85,11 +93,33 @@ func (c *Common) Validate() error {
 	return nil
 }
 
+// decayRate is R of schedule "decay:R".
+func (c *Common) decayRate() float64 {
+	text, _ := strings.CutPrefix(c.Schedule, "decay:")
+	rate, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return rate
+}
+
+func (c *Common) decays() bool {
+	rate := c.decayRate()
+	return strings.HasPrefix(c.Schedule, "decay:") && rate > 0 && rate <= 1
+}
+
 func (c *Common) schedule(records int) train.Schedule {
 	warmup := min(c.WarmupSteps, c.Steps/2)
+	start := c.WarmupRate
+	if c.WarmupSteps == 0 {
+		start = c.LearningRate
+	}
+	perEpoch := max(1, records/(c.Batch*c.Accumulate))
+	if c.decays() {
+		return train.EpochDecay(start, c.LearningRate, c.MinRate, c.decayRate(), c.WarmupSteps, perEpoch)
+	}
 	if c.Schedule == "epoch" {
-		perEpoch := max(1, records/(c.Batch*c.Accumulate))
-		return train.EpochCosine(c.WarmupRate, c.LearningRate, c.MinRate, c.WarmupSteps, perEpoch, (c.Steps+perEpoch-1)/perEpoch)
+		return train.EpochCosine(start, c.LearningRate, c.MinRate, c.WarmupSteps, perEpoch, (c.Steps+perEpoch-1)/perEpoch)
 	}
 	return train.WarmupCosine(c.WarmupRate, c.LearningRate, c.MinRate, warmup, c.Steps)
 }

@@ -25,6 +25,13 @@ var (
 	})
 	Stage2Sources = optimizer
 	VQASources    = optimizer
+	BLIPSources   = merged(optimizer, map[string]string{
+		"learning_rate": "ours; BLIP: 3e-4 at batch 2880 (ViT-B), fine-tuning 1e-5 to 3e-5", "min_learning_rate": "BLIP: 1e-6, fine-tuning 0",
+		"warmup_learning_rate": "BLIP: 1e-6", "warmup_steps": "ours; BLIP: 3000, fine-tuning none",
+		"schedule":     "ours; BLIP: decay:0.9 (paper 0.85), fine-tuning epoch",
+		"weight_decay": "BLIP: 0.05, on every tensor", "beta1": "BLIP: 0.9", "beta2": "ours; BLIP: 0.999", "clip_norm": "ours; BLIP does not clip",
+		"max_text_length": "BLIP: 30, captions 40, retrieval and questions 35", "alpha": "transformers 5: white; BLIP: drop",
+	})
 )
 
 func merged(maps ...map[string]string) map[string]string {

@@ -1,0 +1,108 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+
+	"goblip/datasets"
+	"goblip/infer"
+	"goblip/models/blip"
+	"goblip/train"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// BLIPRetrievalSettings of recipe "blip/retrieval".
+type BLIPRetrievalSettings struct {
+	Common
+	BLIPModel
+	BLIPContrast
+}
+
+// DefaultBLIPRetrieval tunes a small BLIP for search:
+//
+//	goblip train blip/retrieval --data data/shapes/train.jsonl --init runs/blip/final --out runs/filter
+//
+// The paper's for COCO: image_size=384 batch=256 learning_rate=1e-5 (5e-6 for ViT-L), 6 epochs,
+// schedule=epoch warmup_steps=0 min_learning_rate=0 clip_norm=0 queue_size=57600 max_text_length=35
+// dropout=0.1 beta2=0.999 checkpointed_blocks=4 (12 for ViT-L); for Flickr30K negatives=local.
+func DefaultBLIPRetrieval() *BLIPRetrievalSettings {
+	return &BLIPRetrievalSettings{Common: fineTuning(), BLIPModel: smallBLIP(),
+		BLIPContrast: BLIPContrast{Queue: 1024, Momentum: 0.995, ITCAlpha: 0.4, AlphaEpochs: 1, Negatives: "global"}}
+}
+
+// BLIPRetrieval tunes ITC and ITM and writes OUT/final, a BlipForImageTextRetrieval. Records of one id
+// are one picture.
+func BLIPRetrieval(ctx context.Context, backend compute.Backend, s *BLIPRetrievalSettings, p *infer.Pictures, start *infer.BLIPStart, o Options) (train.Summary, error) {
+	const name = "blip/retrieval"
+	if err := s.validate(&s.Common); err != nil {
+		return noSummary, fmt.Errorf("%s: %w", name, err)
+	}
+	numbers := pictureNumbers{}
+	for _, set := range []*datasets.Set{p.Set, held(o).Set} {
+		if err := numbers.add(set); err != nil {
+			return noSummary, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	texts, err := s.prepared(p.Set)
+	if err != nil {
+		return noSummary, err
+	}
+	b, err := newBLIPRun(name, backend, &s.Common, &s.BLIPModel, s, p, start, texts, o)
+	if err != nil {
+		return noSummary, err
+	}
+	length, err := b.captionLength(p.Set)
+	if err != nil {
+		return noSummary, err
+	}
+	loss, err := s.loss(b, o.Devices)
+	if err != nil {
+		return noSummary, fmt.Errorf("%s: %w", name, err)
+	}
+	loss.Retrieval = true
+	b.objective, b.inputs = loss.Objective(s.Batch, infer.Mean(), infer.Std()), append(pairShapes(b, length), shapeInt32(s.Batch))
+	if err := b.fill(loss.Carried); err != nil {
+		return noSummary, err
+	}
+	pictures := func(p *infer.Pictures, rows []int) []*tensors.Tensor {
+		out := make([]int32, len(rows))
+		for i, row := range rows {
+			out[i] = numbers[p.Set.Records[row].ID]
+		}
+		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(out, len(out))}
+	}
+	if err := b.feed(s.pairBatches(b, length, o, pictures), p, o); err != nil {
+		return noSummary, err
+	}
+	summary, err := b.run(ctx, o)
+	if err != nil {
+		return summary, err
+	}
+	return summary, b.write(finalDir(o.Dir), p, []string{blip.RetrievalClass}, without(loss.Carried))
+}
+
+// pictureNumbers number the pictures of data sets by their ids.
+type pictureNumbers map[string]int32
+
+// add numbers a set's pictures. Some records with an id and others without would be told apart by
+// chance, since a line's number stands in for its id.
+func (n pictureNumbers) add(set *datasets.Set) error {
+	first := -1
+	for i, r := range set.Records {
+		if !r.NoID {
+			first = i
+			break
+		}
+	}
+	for _, r := range set.Records {
+		if first >= 0 && r.NoID || r.ID == "" {
+			return fmt.Errorf("%s: no \"id\", which tells pictures apart; other records have one", r.Origin)
+		}
+		if _, known := n[r.ID]; !known {
+			n[r.ID] = int32(len(n))
+		}
+	}
+	return nil
+}
