@@ -38,36 +38,37 @@ func Declare(backend compute.Backend, store *model.Store, fn func(scope *model.S
 
 // visionOf reads the image tower's config of a model folder: a CLIP's, whose last block BLIP-2
 // leaves out (section 3.4), or a BLIP-2's as it is.
-func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err error) {
+func visionOf(dir string) (cfg vit.Config, dropLast bool, err error) {
 	var kind struct {
 		ModelType string `json:"model_type"`
 	}
-	if err := folder.Config(&kind); err != nil {
+	if err := checkpoints.ReadConfig(dir, &kind); err != nil {
 		return cfg, false, err
 	}
 	switch kind.ModelType {
 	case "clip":
 		var c clip.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		cfg = c.Vision
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg, dropLast = c.Vision, true
 		cfg.NumHiddenLayers--
-		return cfg, true, validate(folder, &cfg)
 	case "blip-2", "instructblip":
 		var c blip2.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		return c.Vision, false, validate(folder, &c.Vision)
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg = c.Vision
 	case "blip":
 		var c blip.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		return c.Vision, false, validate(folder, &c.Vision)
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg = c.Vision
+	default:
+		return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", dir, kind.ModelType)
 	}
-	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
+	if err != nil {
+		return cfg, false, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, false, fmt.Errorf("%s: %w", dir, err)
+	}
+	return cfg, dropLast, nil
 }
 
 func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {
@@ -79,7 +80,7 @@ func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) err
 
 // LoadVision loads the blocks of the frozen image tower into the store.
 func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (vit.Config, error) {
-	cfg, dropLast, err := visionOf(folder)
+	cfg, dropLast, err := visionOf(folder.Dir())
 	if err != nil {
 		return cfg, err
 	}
