@@ -175,10 +175,12 @@ func (m *Models) processors() []image.Processor {
 	return out
 }
 
-// indexOf finds a way to prepare pictures; none of ours has a filter of its own, the one field that cannot be compared.
+// indexOf finds a way to prepare pictures. How their bytes become numbers is the model's own matter, but it
+// travels with the pictures.
 func indexOf(list []image.Processor, p image.Processor) int {
 	return slices.IndexFunc(list, func(q image.Processor) bool {
-		return p.Size == q.Size && p.Crop == q.Crop && p.Alpha == q.Alpha && p.Upright == q.Upright
+		return p.Size == q.Size && p.Crop == q.Crop && p.Fit == q.Fit && p.Filter.Number() == q.Filter.Number() &&
+			p.Alpha == q.Alpha && p.Upright == q.Upright && p.Mean == q.Mean && p.Std == q.Std
 	})
 }
 
@@ -298,17 +300,13 @@ func openFilter(backend compute.Backend, dir ModelDir) (filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kinds[0] == CLIP {
-		p, err := infer.CLIPProcessor(dir.Dir)
-		if err != nil {
-			return nil, err
-		}
-		model, err := infer.OpenCLIP(backend, dir.Dir)
-		return &dual{dir.Name, p, model}, err
-	}
 	p, err := infer.ImageProcessor(dir.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if kinds[0] == CLIP {
+		model, err := infer.OpenCLIP(backend, dir.Dir)
+		return &dual{dir.Name, p, model}, err
 	}
 	model, err := infer.OpenRetriever(backend, dir.Dir)
 	return &matcher{dir.Name, p, model}, err

@@ -41,7 +41,7 @@ func (m *Models) process(ctx context.Context, u unit) ([]line, error) {
 	}
 	processors := m.processors()
 	pictures := func(kind int) *infer.Pictures {
-		p := &infer.Pictures{Side: processors[kind].Side(), Alpha: processors[kind].Alpha, Set: &datasets.Set{}}
+		p := &infer.Pictures{Side: processors[kind].Side(), Processor: processors[kind], Set: &datasets.Set{}}
 		count := (len(good) + m.batch - 1) / m.batch * m.batch
 		p.Set.Records = make([]datasets.Record, count)
 		for i := range count {

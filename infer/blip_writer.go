@@ -63,6 +63,7 @@ type BLIPWriter struct {
 
 	backend   compute.Backend
 	store     *model.Store
+	images    pixelGraph
 	read      *model.Exec // question states
 	norm      *model.Exec // image states after the final norm
 	generator *generate.Generator
@@ -101,6 +102,7 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 
 // Finalize frees the compiled graphs and the weights.
 func (b *BLIPWriter) Finalize() {
+	b.images.finalize()
 	b.read.Finalize()
 	b.norm.Finalize()
 	b.generator.Finalize()
@@ -135,7 +137,7 @@ func (b *BLIPWriter) UseQuestionToken(name string) error {
 
 // States runs the image tower, without its final norm.
 func (b *BLIPWriter) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(b.backend, b.store, &b.Config.Vision, p, progress)
+	return b.images.encode(b.backend, b.store, &b.Config.Vision, p, progress)
 }
 
 // Write answers requests in fixed batches; a text does not depend on the other requests (but see

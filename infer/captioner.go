@@ -25,6 +25,7 @@ type Captioner struct {
 
 	backend      compute.Backend
 	store        *model.Store
+	images       pixelGraph
 	generator    *generate.BLIP2
 	instructions *text.WordPiece // of an InstructBLIP's Q-Former
 }
@@ -74,7 +75,7 @@ func (c *Captioner) openWords(dir string) (err error) {
 		c.Words, err = text.Open(dir)
 	}
 	if err == nil && c.Config.Instructed() {
-		c.instructions, err = OpenWordPiece(filepath.Join(dir, instructionTokenizer))
+		c.instructions, err = OpenWordPiece(filepath.Join(dir, InstructionTokenizer))
 	}
 	return err
 }
@@ -106,13 +107,14 @@ func WholeModel(scope *model.Scope, cfg *blip2.Config, states, ids *Node) {
 
 // Finalize frees the compiled graphs and the weights.
 func (c *Captioner) Finalize() {
+	c.images.finalize()
 	c.generator.Finalize()
 	c.store.Finalize()
 }
 
 // States runs the frozen image encoder.
 func (c *Captioner) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(c.backend, c.store, &c.Config.Vision, p, progress)
+	return c.images.encode(c.backend, c.store, &c.Config.Vision, p, progress)
 }
 
 // Request asks for one text: a picture by number, and what stands before the answer ("" for a

@@ -1,18 +1,10 @@
 package infer
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-
 	"goblip/checkpoints"
 	"goblip/datasets/image"
 	"goblip/datasets/text"
 	"goblip/models/clip"
-	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -30,8 +22,10 @@ type CLIP struct {
 	Config *clip.Config
 	Words  text.Tokenizer
 
-	store       *model.Store
-	image, text *model.Exec
+	backend compute.Backend
+	store   *model.Store
+	image   pixelGraph
+	text    *model.Exec
 }
 
 // OpenCLIP loads a dual encoder's folder, strictly.
@@ -51,25 +45,19 @@ func OpenCLIP(backend compute.Backend, dir string) (*CLIP, error) {
 	if err := validate(folder, cfg); err != nil {
 		return nil, err
 	}
-	c := &CLIP{Config: cfg, store: model.NewStore()}
+	c := &CLIP{Config: cfg, backend: backend, store: model.NewStore()}
 	if c.Words, err = text.Open(dir); err != nil {
 		return nil, err
 	}
 	side := cfg.Vision.ImageSize
-	image := func(scope *model.Scope, u8 *Node) *Node {
-		return clip.ImageFeatures(scope, cfg, nn.PixelValues(u8, Mean(), Std()))
-	}
 	want, err := Declare(backend, c.store, func(scope *model.Scope, in []*Node) {
-		clip.LogitScale(scope, image(scope, in[0]))
+		clip.LogitScale(scope, clip.ImageFeatures(scope, cfg, PixelValues(image.Processor{}, in[0])))
 		clip.TextFeatures(scope, cfg, in[1])
 	}, shapes.Make(dtypes.Uint8, 1, side, side, 3), shapes.Make(dtypes.Int32, 1, 4))
 	if err != nil {
 		return nil, err
 	}
 	if _, err := folder.LoadWith(c.store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: clip.IsCaptionDecoder}); err != nil {
-		return nil, err
-	}
-	if c.image, err = model.NewExec(backend, c.store, func(root *model.Scope, u8 *Node) *Node { return image(root.At("model"), u8) }); err != nil {
 		return nil, err
 	}
 	c.text, err = model.NewExec(backend, c.store, func(root *model.Scope, ids *Node) *Node {
@@ -80,16 +68,22 @@ func OpenCLIP(backend compute.Backend, dir string) (*CLIP, error) {
 
 // Finalize frees the compiled graphs and the weights.
 func (c *CLIP) Finalize() {
-	c.image.Finalize()
+	c.image.finalize()
 	c.text.Finalize()
 	c.store.Finalize()
 }
 
 // ImageFeatures embeds pictures: normalized, flat [pictures, projection].
 func (c *CLIP) ImageFeatures(p *Pictures) ([]float32, error) {
+	exec, err := c.image.of(c.backend, c.store, p.Processor, func(scope *model.Scope, values *Node) *Node {
+		return clip.ImageFeatures(scope, c.Config, values)
+	})
+	if err != nil {
+		return nil, err
+	}
 	var out []float32
-	err := batches(p.Len(), func(rows []int, n int) error {
-		return appendRows(&out, n*c.Config.ProjectionDim)(c.image.Call1(p.Batch(rows)))
+	err = batches(p.Len(), func(rows []int, n int) error {
+		return appendRows(&out, n*c.Config.ProjectionDim)(exec.Call1(p.Batch(rows)))
 	})
 	return out, err
 }
@@ -149,58 +143,4 @@ func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []
 		out[i] = flat[i*len(texts) : (i+1)*len(texts)]
 	}
 	return out, nil
-}
-
-// pixels is a size in a preprocessor_config.json: a number or an object, by transformers' age.
-type pixels struct {
-	Number       int
-	ShortestEdge int `json:"shortest_edge"`
-	Height       int `json:"height"`
-}
-
-func (p *pixels) UnmarshalJSON(data []byte) error {
-	if json.Unmarshal(data, &p.Number) == nil {
-		return nil
-	}
-	type plain pixels
-	return json.Unmarshal(data, (*plain)(p))
-}
-
-func (p pixels) value() int { return max(p.Number, p.ShortestEdge, p.Height) }
-
-// CLIPProcessor is how a dual encoder's own folder wants pictures: where its preprocessor_config.json
-// asks for a centre crop, as OpenAI's do, the short side is resized and the middle kept; else
-// ImageProcessor, which is also how BLIP-2 shows pictures to the tower it took over.
-func CLIPProcessor(dir string) (image.Processor, error) {
-	p, err := ImageProcessor(dir)
-	if err != nil {
-		return p, err
-	}
-	path := filepath.Join(dir, PreprocessorFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
-	}
-	if err != nil {
-		return p, err
-	}
-	var file struct {
-		Crop     bool   `json:"do_center_crop"`
-		Size     pixels `json:"size"`
-		CropSize pixels `json:"crop_size"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return p, fmt.Errorf("%s: %w", path, err)
-	}
-	if !file.Crop {
-		return p, nil
-	}
-	crop := file.CropSize.value()
-	if crop != p.Size {
-		return p, fmt.Errorf("%s: crop_size %d is not the model's image size %d", path, crop, p.Size)
-	}
-	if p.Crop, p.Size = crop, file.Size.value(); p.Size == 0 {
-		p.Size = crop
-	}
-	return p, p.Validate()
 }

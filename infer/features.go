@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"goblip/datasets/image"
 	"goblip/models/nn"
 	"goblip/models/vit"
 
@@ -30,21 +31,70 @@ func FitsInMemory(cfg *vit.Config, pictures int) bool {
 	return int64(pictures)*int64(cfg.Tokens())*int64(cfg.HiddenSize)*4 <= MaxFeatureBytes
 }
 
-// ImageStates is the frozen encoder as graph: uint8 [batch, side, side, 3] -> [batch, patches, hidden].
+// ImageStates is the frozen encoder as graph, for pictures that are normalized by CLIP's statistics:
+// uint8 [batch, side, side, 3] -> [batch, patches, hidden].
 func ImageStates(scope *model.Scope, cfg *vit.Config, u8 *Node) *Node {
-	states := vit.Encode(scope.At("vision_model"), cfg, nn.PixelValues(u8, Mean(), Std()))
+	return ImageStatesOf(scope, cfg, image.Processor{}, u8)
+}
+
+// ImageStatesOf is ImageStates for pictures that are normalized as a processor has it.
+func ImageStatesOf(scope *model.Scope, cfg *vit.Config, p image.Processor, u8 *Node) *Node {
+	return lastStates(scope, cfg, PixelValues(p, u8))
+}
+
+// lastStates are the tower's last ones before its final norm.
+func lastStates(scope *model.Scope, cfg *vit.Config, values *Node) *Node {
+	states := vit.Encode(scope.At("vision_model"), cfg, values)
 	return StopGradient(states[len(states)-1])
+}
+
+// PixelValues are what a model sees of pictures: uint8 [batch, side, side, 3] -> [batch, 3, side, side].
+func PixelValues(p image.Processor, u8 *Node) *Node {
+	mean, std := p.Statistics()
+	return nn.PixelValues(u8, mean, std)
+}
+
+// pixelGraph keeps the compiled graph that reads pictures, for pictures that are normalized alike.
+type pixelGraph struct {
+	exec      *model.Exec
+	mean, std [3]float64
+}
+
+// of compiles build, a function of the pixel values [batch, 3, side, side], unless it did before.
+func (g *pixelGraph) of(backend compute.Backend, store *model.Store, p image.Processor, build func(scope *model.Scope, values *Node) *Node) (*model.Exec, error) {
+	mean, std := p.Statistics()
+	if g.exec != nil && g.mean == mean && g.std == std {
+		return g.exec, nil
+	}
+	g.finalize()
+	var err error
+	g.mean, g.std = mean, std
+	g.exec, err = model.NewExec(backend, store, func(root *model.Scope, u8 *Node) *Node {
+		return build(root.At("model"), PixelValues(p, u8))
+	})
+	return g.exec, err
+}
+
+func (g *pixelGraph) finalize() {
+	if g.exec != nil {
+		g.exec.Finalize()
+		g.exec = nil
+	}
 }
 
 // Encode runs all pictures through the frozen encoder of a store.
 func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
-	exec, err := model.NewExec(backend, store, func(scope *model.Scope, u8 *Node) *Node {
-		return ImageStates(scope.At("model"), cfg, u8)
-	})
+	var g pixelGraph
+	defer g.finalize()
+	return g.encode(backend, store, cfg, p, progress)
+}
+
+// encode is Encode with a graph that is kept.
+func (g *pixelGraph) encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
+	exec, err := g.of(backend, store, p.Processor, func(scope *model.Scope, values *Node) *Node { return lastStates(scope, cfg, values) })
 	if err != nil {
 		return nil, err
 	}
-	defer exec.Finalize()
 	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
 	for i := range p.Len() {

@@ -39,6 +39,7 @@ type Retriever struct {
 
 	backend                       compute.Backend
 	store                         *model.Store
+	images                        pixelGraph
 	image, text, similarity, pair *model.Exec
 }
 
@@ -157,6 +158,7 @@ func (r *Retriever) compile(graphs retrieval) (err error) {
 
 // Finalize frees the compiled graphs and the weights.
 func (r *Retriever) Finalize() {
+	r.images.finalize()
 	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair} {
 		e.Finalize()
 	}
@@ -165,7 +167,7 @@ func (r *Retriever) Finalize() {
 
 // States runs the frozen image encoder.
 func (r *Retriever) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(r.backend, r.store, r.vision, p, progress)
+	return r.images.encode(r.backend, r.store, r.vision, p, progress)
 }
 
 // ImageFeatures embeds pictures: normalized, flat [pictures, queries, projection].

@@ -21,8 +21,8 @@ const (
 	normOf        = " devices: gradient norm"
 )
 
-// TestDevicesAgree trains stage 1 on 1, 2 and 4 devices, dropout and sampled negatives included:
-// the losses must be the same. XLA's CPU devices need more threads than a small machine has, so
+// TestDevicesAgree trains stage 1 on 1, 2 and 4 devices, and BLIP on 1 and 2, dropout and sampled
+// negatives included: the losses, and what BLIP carries over, must be the same. XLA's CPU devices need more threads than a small machine has, so
 // this happens in a process of its own.
 func TestDevicesAgree(t *testing.T) {
 	if os.Getenv(devicesWorker) != "" {
@@ -50,6 +50,14 @@ func TestDevicesAgree(t *testing.T) {
 		golden.Near(t, n+" devices", tensors.FromValue(losses[n]), tensors.FromValue(losses["1"]), 1e-5, 0)
 		golden.Near(t, n+normOf, tensors.FromValue(losses[n+normOf]), tensors.FromValue(losses["1"+normOf]), 1e-5, 1e-5)
 	}
+	for name, want := range losses {
+		if rest, ok := strings.CutPrefix(name, "1 blip"); ok {
+			golden.Near(t, "BLIP"+rest, tensors.FromValue(losses["2 blip"+rest]), tensors.FromValue(want), 2e-5, 1e-5)
+		}
+	}
+	if len(losses["1 blip"]) != 9 {
+		t.Errorf("%d losses of BLIP, want 3 steps of 3", len(losses["1 blip"]))
+	}
 	if len(losses["1"]) != 12 {
 		t.Errorf("%d losses, want 4 steps of 3", len(losses["1"]))
 	}
@@ -67,6 +75,21 @@ func trainOnDevices(t *testing.T) {
 				losses[key] = append(losses[key], float32(v))
 			}
 			losses[key+normOf] = append(losses[key+normOf], float32(result.GradNorm))
+		}
+	}
+	for _, devices := range []int{1, 2} {
+		obj, batch := tinyPretraining(4)
+		trainer := newTrainer(t, golden.Backend(t), model.NewStore(), obj.Objective(4, [3]float64{}, [3]float64{1, 1, 1}),
+			Settings{AdamW: testAdam, Seed: 9, Devices: devices, Trainable: obj.Trained, InitializerRange: 0.1}, batch(0))
+		key := fmt.Sprint(devices, " blip")
+		for n := range 3 {
+			for _, v := range step(t, trainer, n, batch(uint64(n))).Terms {
+				losses[key] = append(losses[key], float32(v))
+			}
+		}
+		after := snapshot(t, trainer, false)
+		for _, name := range []string{"text_queue", "momentum.text_proj.weight", "temp"} {
+			losses[key+" "+name] = tensors.MustCopyFlatData[float32](after[name])
 		}
 	}
 	var line strings.Builder

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"goblip/internal/golden"
+	"goblip/models/blip"
 	"goblip/models/blip2"
 	"goblip/models/opt"
 	"goblip/train/objective"
@@ -61,6 +62,32 @@ func tinyStage1(batch int) (objective.Objective, func(seed uint64) []*tensors.Te
 		}
 		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(states, batch, patches, 12), tensors.FromFlatDataAndDimensions(ids, batch, length),
 			tensors.FromFlatDataAndDimensions(mask, batch, length), tensors.FromValue(images)}
+	}
+}
+
+// tinyPretraining is BLIP's pre-training with dropout, sampled negatives and a queue that the batch does
+// not divide, and a maker of batches.
+func tinyPretraining(batch int) (objective.BLIPPretrain, func(seed uint64) []*tensors.Tensor) {
+	cfg := blip.Default()
+	v, c := &cfg.Vision, &cfg.Text
+	v.HiddenSize, v.IntermediateSize, v.NumHiddenLayers, v.NumAttentionHeads, v.ImageSize, v.PatchSize = 8, 12, 1, 2, 8, 4
+	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads, c.MaxPositionEmbeddings = 22, 8, 12, 1, 2, 8
+	c.BOSTokenID, c.SEPTokenID, c.EncoderHiddenSize, cfg.ImageTextHiddenSize, c.HiddenDropoutProb = 20, 3, 8, 4, 0.1
+	obj := objective.BLIPPretrain{Config: &cfg, Sharing: blip.ShareAllButSelf, Queue: 7, Momentum: 0.9, Smoothing: 0.1}
+	return obj, func(seed uint64) []*tensors.Tensor {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		pixels, ids, mask, alpha := make([]uint8, batch*8*8*3), make([]int32, batch*5), make([]int32, batch*5), make([]float32, batch)
+		for i := range pixels {
+			pixels[i] = uint8(rng.Uint32())
+		}
+		for row := range batch {
+			alpha[row] = 0.3
+			for i := range 2 + rng.IntN(4) {
+				ids[row*5+i], mask[row*5+i] = 4+rng.Int32N(16), 1
+			}
+		}
+		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(pixels, batch, 8, 8, 3), tensors.FromFlatDataAndDimensions(ids, batch, 5),
+			tensors.FromFlatDataAndDimensions(mask, batch, 5), tensors.FromValue(alpha)}
 	}
 }
 
@@ -268,5 +295,59 @@ func TestRestoreContinues(t *testing.T) {
 	lost["itm_head.bias"] = tensors.FromValue([]float32{1, 2, 3})
 	if err := second.Restore(lost, false); err == nil || !strings.Contains(err.Error(), "itm_head.bias") {
 		t.Errorf("got error %v, want one that names the tensor of another shape", err)
+	}
+}
+
+// TestCarriedState wants what an objective carries over to be restored with the weights: a trainer
+// that goes on from there does what the first one does. A step that is not finite leaves it alone.
+func TestCarriedState(t *testing.T) {
+	obj, batch := tinyPretraining(3)
+	make1 := func() *Trainer {
+		return newTrainer(t, golden.Go(t), model.NewStore(), obj.Objective(3, [3]float64{}, [3]float64{1, 1, 1}),
+			Settings{AdamW: testAdam, Seed: 4, Trainable: obj.Trained, InitializerRange: 0.2}, batch(0))
+	}
+	first, second := make1(), make1()
+	for n := range 3 {
+		step(t, first, n, batch(uint64(n)))
+	}
+	before := snapshot(t, first, false)
+	for _, name := range []string{"image_queue", "text_queue", "queue_ptr", "momentum.vision_proj.weight", "momentum.vision_model.post_layernorm.bias"} {
+		if before[name] == nil {
+			t.Errorf("%s is not among what steps change", name)
+		}
+	}
+	if ptr := tensors.MustCopyFlatData[int32](before["queue_ptr"])[0]; ptr != 9%7 {
+		t.Errorf("pointer %d, want %d", ptr, 9%7)
+	}
+	for _, optimizer := range []bool{false, true} {
+		if err := second.Restore(snapshot(t, first, optimizer), optimizer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 3; n < 6; n++ {
+		a, b := step(t, first, n, batch(uint64(n))), step(t, second, n, batch(uint64(n)))
+		if a.GradNorm != b.GradNorm || !slices.Equal(a.Terms, b.Terms) {
+			t.Errorf("step %d: got %v, want %v", n, b, a)
+		}
+	}
+	if names := differing(snapshot(t, first, false), snapshot(t, second, false)); len(names) > 0 {
+		t.Errorf("differ: %q", names)
+	}
+	lost := snapshot(t, first, false)
+	delete(lost, "text_queue")
+	if err := second.Restore(lost, false); err == nil || !strings.Contains(err.Error(), "text_queue") {
+		t.Errorf("without the queue: %v", err)
+	}
+
+	kept := snapshot(t, first, false)
+	poisoned := batch(9)
+	poisoned[3] = tensors.FromValue([]float32{float32(math.NaN()), 0, 0})
+	if _, err := first.Step(6, 0.01, [][]*tensors.Tensor{poisoned}); err == nil {
+		t.Error("a step with NaN gave no error")
+	}
+	for name, value := range snapshot(t, first, false) {
+		if name != "temp" && !value.Equal(kept[name]) {
+			t.Errorf("a step with NaN changed %s", name)
+		}
 	}
 }
