@@ -74,7 +74,7 @@ func (c *Captioner) openWords(dir string) (err error) {
 		c.Words, err = text.Open(dir)
 	}
 	if err == nil && c.Config.Instructed() {
-		c.instructions, err = OpenWordPiece(filepath.Join(dir, instructionTokenizer))
+		c.instructions, err = OpenWordPiece(filepath.Join(dir, InstructionTokenizer))
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"goblip/checkpoints"
 	"goblip/datasets/text"
 	"goblip/models/clip"
-	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -38,7 +37,7 @@ func CLIPSimilarities(backend compute.Backend, dir string, p *Pictures, texts []
 	}
 	store, side := model.NewStore(), cfg.Vision.ImageSize
 	image := func(scope *model.Scope, u8 *Node) *Node {
-		return clip.ImageFeatures(scope, &cfg, nn.PixelValues(u8, Mean(), Std()))
+		return clip.ImageFeatures(scope, &cfg, PixelValues(p.Processor, u8))
 	}
 	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) {
 		clip.LogitScale(scope, image(scope, in[0]))

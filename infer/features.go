@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"goblip/datasets/image"
 	"goblip/models/nn"
 	"goblip/models/vit"
 
@@ -30,16 +31,28 @@ func FitsInMemory(cfg *vit.Config, pictures int) bool {
 	return int64(pictures)*int64(cfg.Tokens())*int64(cfg.HiddenSize)*4 <= MaxFeatureBytes
 }
 
-// ImageStates is the frozen encoder as graph: uint8 [batch, side, side, 3] -> [batch, patches, hidden].
+// ImageStates is the frozen encoder as graph, for pictures that are normalized by CLIP's statistics:
+// uint8 [batch, side, side, 3] -> [batch, patches, hidden].
 func ImageStates(scope *model.Scope, cfg *vit.Config, u8 *Node) *Node {
-	states := vit.Encode(scope.At("vision_model"), cfg, nn.PixelValues(u8, Mean(), Std()))
+	return ImageStatesOf(scope, cfg, image.Processor{}, u8)
+}
+
+// ImageStatesOf is ImageStates for pictures that are normalized as a processor has it.
+func ImageStatesOf(scope *model.Scope, cfg *vit.Config, p image.Processor, u8 *Node) *Node {
+	states := vit.Encode(scope.At("vision_model"), cfg, PixelValues(p, u8))
 	return StopGradient(states[len(states)-1])
+}
+
+// PixelValues are what a model sees of pictures: uint8 [batch, side, side, 3] -> [batch, 3, side, side].
+func PixelValues(p image.Processor, u8 *Node) *Node {
+	mean, std := p.Statistics()
+	return nn.PixelValues(u8, mean, std)
 }
 
 // Encode runs all pictures through the frozen encoder of a store.
 func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, u8 *Node) *Node {
-		return ImageStates(scope.At("model"), cfg, u8)
+		return ImageStatesOf(scope.At("model"), cfg, p.Processor, u8)
 	})
 	if err != nil {
 		return nil, err

@@ -146,7 +146,7 @@ func (f *folder) write(t *testing.T) string {
 
 func (f *folder) save(dir string) error {
 	if f.instructions != nil {
-		if err := f.instructions.Save(filepath.Join(dir, instructionTokenizer)); err != nil {
+		if err := f.instructions.Save(filepath.Join(dir, InstructionTokenizer)); err != nil {
 			return err
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// instructionTokenizer is the folder of the Q-Former's tokenizer in an InstructBLIP's.
-const instructionTokenizer = "qformer_tokenizer"
+// InstructionTokenizer is the folder of the Q-Former's tokenizer in an InstructBLIP's.
+const InstructionTokenizer = "qformer_tokenizer"
 
 // CaptionPrompt is what a caption is asked for with where nobody says: nothing but for InstructBLIP
 // (paper, appendix E).

@@ -38,36 +38,37 @@ func Declare(backend compute.Backend, store *model.Store, fn func(scope *model.S
 
 // visionOf reads the image tower's config of a model folder: a CLIP's, whose last block BLIP-2
 // leaves out (section 3.4), or a BLIP-2's as it is.
-func visionOf(folder *checkpoints.Folder) (cfg vit.Config, dropLast bool, err error) {
+func visionOf(dir string) (cfg vit.Config, dropLast bool, err error) {
 	var kind struct {
 		ModelType string `json:"model_type"`
 	}
-	if err := folder.Config(&kind); err != nil {
+	if err := checkpoints.ReadConfig(dir, &kind); err != nil {
 		return cfg, false, err
 	}
 	switch kind.ModelType {
 	case "clip":
 		var c clip.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		cfg = c.Vision
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg, dropLast = c.Vision, true
 		cfg.NumHiddenLayers--
-		return cfg, true, validate(folder, &cfg)
 	case "blip-2", "instructblip":
 		var c blip2.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		return c.Vision, false, validate(folder, &c.Vision)
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg = c.Vision
 	case "blip":
 		var c blip.Config
-		if err := folder.Config(&c); err != nil {
-			return cfg, false, err
-		}
-		return c.Vision, false, validate(folder, &c.Vision)
+		err = checkpoints.ReadConfig(dir, &c)
+		cfg = c.Vision
+	default:
+		return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", dir, kind.ModelType)
 	}
-	return cfg, false, fmt.Errorf("%s: model_type %q has no image tower that is known (clip, blip, blip-2, instructblip)", folder.Dir(), kind.ModelType)
+	if err != nil {
+		return cfg, false, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, false, fmt.Errorf("%s: %w", dir, err)
+	}
+	return cfg, dropLast, nil
 }
 
 func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) error {
@@ -79,7 +80,7 @@ func validate(folder *checkpoints.Folder, cfg interface{ Validate() error }) err
 
 // LoadVision loads the blocks of the frozen image tower into the store.
 func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (vit.Config, error) {
-	cfg, dropLast, err := visionOf(folder)
+	cfg, dropLast, err := visionOf(folder.Dir())
 	if err != nil {
 		return cfg, err
 	}
@@ -183,14 +184,51 @@ func LoadStage1(backend compute.Backend, store *model.Store, dir string, qformer
 	return &cfg, err
 }
 
-// stage1Only names what stage 2 leaves behind: the text side and the heads of stage 1.
-func stage1Only(name string) bool {
-	for _, prefix := range []string{"embeddings.", "cls.", "itm_head.", "vision_projection.", "text_projection.", "language_projection.", "language_model."} {
+// LoadInstructed loads the image tower and the whole Q-Former of a stage-1 folder as those of an
+// InstructBLIP, and gives that one's config, still without language model.
+func LoadInstructed(backend compute.Backend, store *model.Store, dir string) (*blip2.Config, error) {
+	folder, cfg, err := openBLIP2(dir, blip2.RetrievalClass)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	if _, err := LoadVision(backend, store, folder); err != nil {
+		return nil, err
+	}
+	if err := cfg.Instruct(); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	want, err := Declare(backend, store, func(scope *model.Scope, in []*Node) {
+		blip2.EncodeInstructed(scope, cfg, in[0], in[1], in[1])
+	}, shapes.Make(dtypes.Float32, 1, cfg.Vision.Tokens(), cfg.Vision.HiddenSize), shapes.Make(dtypes.Int32, 1, 2))
+	if err != nil {
+		return nil, err
+	}
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, Rename: blip2.ToInstructedName,
+		IgnoreUnexpected: func(name string) bool {
+			return strings.HasPrefix(name, "vision_model.") || IsPositionIDs(name) || stage1Head(name)
+		}})
+	return cfg, err
+}
+
+// stage1Head names the heads of stage 1, which nothing after it uses.
+func stage1Head(name string) bool {
+	for _, prefix := range []string{"cls.", "itm_head.", "vision_projection.", "text_projection."} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
-	return name == "temp" || strings.Contains(name, ".intermediate.") || strings.Contains(name, ".output.dense.") || strings.Contains(name, ".output.LayerNorm.")
+	return name == "temp"
+}
+
+// stage1Only names what stage 2 leaves behind: the text side and the heads of stage 1.
+func stage1Only(name string) bool {
+	for _, prefix := range []string{"embeddings.", "language_projection.", "language_model."} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return stage1Head(name) || strings.Contains(name, ".intermediate.") || strings.Contains(name, ".output.dense.") || strings.Contains(name, ".output.LayerNorm.")
 }
 
 // IsPositionIDs names the counters 0, 1, 2, ... that older transformers saved beside the weights.

@@ -12,10 +12,10 @@ import (
 
 // Pictures is a data set in memory: 8-bit pixels of one size.
 type Pictures struct {
-	Set    *datasets.Set
-	Side   int // pixels
-	Alpha  image.Alpha
-	Pixels []byte
+	Set       *datasets.Set
+	Side      int             // pixels
+	Processor image.Processor // how they were prepared, and are to be normalized
+	Pixels    []byte
 }
 
 // maxPixelBytes bounds what LoadPictures holds in memory.
@@ -40,7 +40,7 @@ func PreparePictures(set *datasets.Set, p image.Processor, progress func(done, t
 	if err != nil {
 		return nil, err
 	}
-	return &Pictures{Set: set, Side: side, Alpha: p.Alpha, Pixels: pixels}, nil
+	return &Pictures{Set: set, Side: side, Processor: p, Pixels: pixels}, nil
 }
 
 // Len is the number of pictures.

@@ -66,7 +66,8 @@ for name in ("alpha.png", "rgb.png"):
     white[name] = {"rgb": b64(Image.alpha_composite(Image.new("RGBA", img.size, "white"), img).convert("RGB"))}
 
 resized = []
-filters = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}
+filters = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR, "nearest": Image.NEAREST, "lanczos": Image.LANCZOS,
+           "box": Image.BOX, "hamming": Image.HAMMING}
 for name, size in (
     ("rgb.png", (16, 16)), ("rgb.png", (48, 48)), ("rgb.png", (37, 12)), ("rgb.png", (20, 29)),
     ("rgb.png", (61, 9)), ("rgb.png", (5, 50)), ("rgb.png", (1, 1)), ("alpha.png", (24, 24)),

@@ -137,6 +137,22 @@ func TestEval(t *testing.T) {
 			t.Errorf("plain captions: %+v", few)
 		}
 	})
+	t.Run("questions", func(t *testing.T) {
+		out := filepath.Join(t.TempDir(), "vqa")
+		succeed(t, flags("train blip2/vqa --json --steps 2 --batch 4 --data", data, "--init", stage1, "--llm", llm, "--out", out)...)
+		var got captionResult
+		decode(t, succeed(t, flags("eval caption --json --max-new-tokens 8 --data", test, "--checkpoint", filepath.Join(out, "final"))...).stdout, &got)
+		if got.Questions == nil || len(got.Questions.Kinds) != 3 {
+			t.Errorf("no answers: %+v", got)
+		}
+		bare := filepath.Join(t.TempDir(), "bare.jsonl")
+		write(t, bare, `{"image": "`+filepath.Join(scenes, "images", "test", "000000.png")+`", "caption": "a circle"}`+"\n")
+		failOnce(t, exitFailed, []string{"bare.jsonl:1", "no question with an answer"},
+			flags("train blip2/vqa --json --data", bare, "--init", stage1, "--llm", llm, "--out", t.TempDir()+"/x")...)
+		failOnce(t, exitFailed, []string{"Blip2ForImageTextRetrieval"}, flags("train blip2/vqa --json --data", data, "--init", stage2, "--llm", llm, "--out", t.TempDir()+"/x")...)
+		failOnce(t, exitFailed, []string{"1 tensors missing", "qformer.embeddings.word_embeddings.weight"},
+			flags("train blip2/vqa --json --data", data, "--init", without(t, stage1, "embeddings.word_embeddings.weight"), "--llm", llm, "--out", t.TempDir()+"/x")...)
+	})
 	t.Run("mistakes", func(t *testing.T) {
 		bare := filepath.Join(t.TempDir(), "bare.jsonl")
 		write(t, bare, `{"image": "x.png"}`+"\n")

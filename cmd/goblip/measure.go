@@ -109,7 +109,7 @@ func chanceRow(images int, imageOfText []int) report.RetrievalRow {
 	return row
 }
 
-// written is what a stage-2 model wrote for a test set.
+// written is what models wrote for a test set.
 type written struct {
 	captions []string
 	scores   eval.CaptionScores
@@ -120,6 +120,7 @@ type written struct {
 	attributes [][]bool // of each picture, in the order of shapes.Attributes; nil without truth
 
 	questions []eval.Answered
+	asked     []int // the picture of each question
 	answers   eval.Accuracy
 	kinds     []eval.Accuracy
 }
@@ -128,6 +129,15 @@ type written struct {
 // answers; nil leaves the baseline out.
 func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) (*written, error) {
 	w := &written{}
+	err := w.captionAll(c, f, set, prompt, o, seed, quiet)
+	if err == nil && c.Answers() {
+		err = w.answerAll(c, f, set, o, blind, seed, quiet)
+	}
+	return w, err
+}
+
+// captionAll captions every picture of a set.
+func (w *written) captionAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt string, o generate.Options, seed uint64, quiet bool) error {
 	var requests []infer.Request
 	for i := range set.Records {
 		requests = append(requests, infer.Request{Image: i, Prompt: prompt})
@@ -135,7 +145,7 @@ func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt strin
 	bar := barFor("captioning", len(requests), quiet)
 	texts, err := c.Write(f, requests, o, bar.Update)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	bar.Done()
 	var refs [][]string
@@ -144,10 +154,10 @@ func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt strin
 		refs = append(refs, set.Records[i].Captions)
 	}
 	if w.scores, w.perImage, err = eval.Captions(w.captions, refs); err != nil {
-		return nil, err
+		return err
 	}
 	if w.bleu, err = eval.BLEU4Interval(w.captions, refs, seed); err != nil {
-		return nil, err
+		return err
 	}
 	for i, r := range set.Records {
 		if len(r.Scene) == 0 {
@@ -156,37 +166,40 @@ func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt strin
 		}
 		scene, err := shapes.Parse(r.Scene)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.Origin, err)
+			return fmt.Errorf("%s: %w", r.Origin, err)
 		}
 		score := shapes.Score(scene, w.captions[i])
 		w.attributes = append(w.attributes, score.Flags())
 	}
-	requests = nil
+	return nil
+}
+
+// answerAll answers the questions of a set, if it has any.
+func (w *written) answerAll(c infer.Writer, f *infer.Features, set *datasets.Set, o generate.Options, blind *eval.Blind, seed uint64, quiet bool) error {
+	var requests []infer.Request
 	for i, r := range set.Records {
-		if !c.Answers() {
-			break
-		}
 		for _, q := range r.Questions {
 			requests = append(requests, infer.Request{Image: i, Prompt: c.QuestionPrompt(q.Question)})
+			w.asked = append(w.asked, i)
 			w.questions = append(w.questions, eval.Answered{Question: q.Question, Kind: q.Kind, Answers: q.Answers})
 		}
 	}
 	if len(requests) == 0 {
-		return w, nil
+		return nil
 	}
-	bar = barFor("answering", len(requests), quiet)
+	bar := barFor("answering", len(requests), quiet)
 	answers := o
 	answers.MaxNewTokens, answers.MinNewTokens, answers.NumBeams = 6, 0, 1
-	texts, err = c.Write(f, requests, answers, bar.Update)
+	texts, err := c.Write(f, requests, answers, bar.Update)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	bar.Done()
 	for i, t := range texts {
 		w.questions[i].Given = t.Text
 	}
 	w.answers, w.kinds = eval.ScoreAnswers(w.questions, blind, seed)
-	return w, nil
+	return nil
 }
 
 // attributeShares are the percent of captions that state each attribute rightly, and of all attributes together.

@@ -9,18 +9,38 @@ import (
 	"goblip/checkpoints"
 	"goblip/datasets"
 	"goblip/datasets/image"
+	"goblip/infer"
 )
 
 // preprocessOptions are the flags of preprocess.
 type preprocessOptions struct {
 	size, crop            int
 	kind, alpha, resample string
+	model                 string // folder with a processor file that makes the choices
 	exif                  bool
 	output                string
 }
 
 // processor checks the flags.
-func (o *preprocessOptions) processor() (p image.Processor, err error) {
+func (o *preprocessOptions) processor(cmd *cobra.Command) (p image.Processor, err error) {
+	changed := cmd.Flags().Changed
+	if o.model != "" {
+		for _, flag := range []string{"size", "kind", "crop", "alpha", "resample"} {
+			if changed(flag) {
+				return p, usagef("--%s: the file that --processor names says that", flag)
+			}
+		}
+		dir, err := modelFolder(cmd, o.model, false)
+		if err != nil {
+			return p, err
+		}
+		p, err = infer.ImageProcessor(dir)
+		p.Upright = o.exif
+		return p, err
+	}
+	if !changed("size") {
+		return p, usagef("give --size or --processor")
+	}
 	p = image.Processor{Size: o.size, Crop: o.crop, Upright: o.exif}
 	switch o.kind {
 	case "blip":
@@ -67,7 +87,7 @@ func preprocess(set *datasets.Set, p image.Processor, output string, progress fu
 	}
 	normalized := make([]float32, len(u8))
 	for i := range images {
-		image.PixelValues(u8[i*values:][:values], normalized[i*values:][:values])
+		p.PixelValues(u8[i*values:][:values], normalized[i*values:][:values])
 	}
 	return checkpoints.Write(output, []checkpoints.Named{
 		{Name: "u8", Tensor: tensors.FromFlatDataAndDimensions(u8, images, side, side, 3)},
@@ -79,13 +99,16 @@ func newPreprocessCommand() *cobra.Command {
 	var o preprocessOptions
 	var asJSON bool
 	command := &cobra.Command{
-		Use:   "preprocess --size N PICTURE... --output OUT.safetensors",
+		Use:   "preprocess (--size N | --processor DIR) PICTURE... --output OUT.safetensors",
 		Short: "Write what a model sees of pictures",
 		Long: `Write what a model sees of pictures to a safetensors file, one row a picture in the order given
 (a folder stands for the pictures in it):
 
   u8            uint8    [images, height, width, 3]   resized, and cropped if asked to
   pixel_values  float32  [images, 3, height, width]   (u8 / 255 - mean) / std, with CLIP's mean and std
+
+--processor follows the processor file of a model folder (preprocessor_config.json or
+processor_config.json), its mean and std too.
 
 --kind blip brings every picture to N x N, whatever its aspect ratio; --kind clip brings its shorter
 side to N and keeps the middle. Resampling is Pillow's, to the last bit.
@@ -96,7 +119,7 @@ Image.open leaves it and as models were trained; --exif turns it upright, as tra
 load_image and pipelines do.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := o.processor()
+			p, err := o.processor(cmd)
 			if err != nil {
 				return err
 			}
@@ -121,6 +144,7 @@ load_image and pipelines do.`,
 	}
 	flags := command.Flags()
 	flags.IntVar(&o.size, "size", 0, "side in pixels; the shorter one with --kind clip")
+	flags.StringVar(&o.model, "processor", "", "model folder, or a model of the Hugging Face hub, whose processor file to follow")
 	flags.StringVar(&o.output, "output", "", "the .safetensors file to write")
 	flags.StringVar(&o.kind, "kind", "blip", "blip or clip")
 	flags.IntVar(&o.crop, "crop", 0, "side of the middle that --kind clip keeps; 0: --size")
@@ -128,6 +152,6 @@ load_image and pipelines do.`,
 	flags.BoolVar(&o.exif, "exif", false, "turn pictures as their EXIF orientation says")
 	flags.StringVar(&o.resample, "resample", image.Bicubic.Name, "bicubic or bilinear")
 	flags.BoolVar(&asJSON, "json", false, "print a JSON object when done")
-	requireFlags(command, "size", "output")
+	requireFlags(command, "output")
 	return command
 }

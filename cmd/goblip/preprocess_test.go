@@ -77,7 +77,7 @@ func TestPreprocess(t *testing.T) {
 				t.Errorf("%s: picture %d: not the processor's bytes", tc.name, i)
 			}
 			normalized := make([]float32, len(want))
-			image.PixelValues(want, normalized)
+			tc.p.PixelValues(want, normalized)
 			if !slices.Equal(values[i*len(want):][:len(want)], normalized) {
 				t.Errorf("%s: picture %d: not the normalized bytes", tc.name, i)
 			}
@@ -101,10 +101,12 @@ func TestPreprocessErrors(t *testing.T) {
 		want   string
 	}{
 		{[]string{"--size", "8"}, exitUsage, "requires at least 1 arg"},
-		{[]string{photo}, exitUsage, `"size" not set`},
+		{[]string{photo}, exitUsage, "give --size or --processor"},
 		{[]string{"--size", "0", photo}, exitUsage, "image size 0"},
 		{[]string{"--size", "8", "--crop", "4", photo}, exitUsage, "only --kind clip crops"},
 		{[]string{"--size", "8", "--kind", "clip", "--crop", "-1", photo}, exitUsage, "image crop -1"},
+		{[]string{"--size", "8", "--processor", "nowhere", photo}, exitUsage, "--size: the file that --processor names says that"},
+		{[]string{"--processor", testPictures, photo}, exitFailed, "config.json: no such file"},
 		{[]string{"--size", "8", "--kind", "vit", photo}, exitUsage, `--kind "vit" is not blip or clip`},
 		{[]string{"--size", "8", "--alpha", "black", photo}, exitUsage, `--alpha "black" is not white or drop`},
 		{[]string{"--size", "8", "--resample", "nearest", photo}, exitUsage, "is not bicubic or bilinear"},

@@ -29,7 +29,7 @@ import (
 )
 
 // quickstart is the whole story on a small corpus: data, the two frozen towers, stage 1, stage 2,
-// evaluation, report.
+// questions, evaluation, report.
 type quickstart struct {
 	Minutes float64 `json:"minutes"`
 	Seed    uint64  `json:"seed"`
@@ -53,7 +53,7 @@ func newQuickstartCommand() *cobra.Command {
 		Use:   "quickstart",
 		Short: "Train a small BLIP-2 from nothing and show what it sees",
 		Long: `Train a small BLIP-2 from nothing and show what it sees: makes a corpus of drawn scenes, trains
-an image tower and a language model on it and freezes both, then stage 1 and stage 2, and writes
+an image tower and a language model on it and freezes both, then stage 1, stage 2 and answers to questions, and writes
 report.html and results.json. Interrupted, the same command continues.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -137,12 +137,14 @@ func (q *quickstart) run(ctx context.Context) error {
 	clip := recipes.DefaultCLIP()
 	clip.Seed, clip.Steps = q.Seed, q.steps(clip.Steps)
 	lm := recipes.DefaultLM()
-	lm.Seed, lm.Steps = q.Seed, q.steps(lm.Steps)
+	lm.Seed, lm.Steps = q.Seed, min(q.steps(lm.Steps), 2*lm.Steps) // it has learnt its few words by then
 	stage1 := recipes.DefaultStage1()
 	stage1.Seed, stage1.Steps = q.Seed, q.steps(stage1.Steps)
 	stage1.Keys = "exact" // the whole gradient: a small budget profits from it
 	stage2 := recipes.DefaultStage2()
 	stage2.Seed, stage2.Steps = q.Seed, q.steps(stage2.Steps)
+	vqa := recipes.DefaultVQA()
+	vqa.Seed, vqa.Steps = q.Seed, q.steps(vqa.Steps)
 
 	runs := []struct {
 		name, note string
@@ -169,6 +171,9 @@ func (q *quickstart) run(ctx context.Context) error {
 			fresh := *stage2
 			fresh.FromStage1 = false
 			return recipes.Stage2(ctx, q.backend, &fresh, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
+		}},
+		{"vqa", "the Q-Former learns to read a question beside the picture", func(o recipes.Options) (train.Summary, error) {
+			return recipes.VQA(ctx, q.backend, vqa, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
 		}},
 	}
 	for _, r := range runs {
@@ -345,23 +350,34 @@ func (q *quickstart) evaluateRetrieval(test *infer.Pictures, page *report.Report
 }
 
 func (q *quickstart) evaluateText(test *infer.Pictures, training *datasets.Set, page *report.Report) error {
-	blind := learnBlind(training)
-	write := func(dir string) (*written, error) {
+	o := generate.Default()
+	o.MaxNewTokens = 24
+	// use opens a model and lets it read the test pictures.
+	use := func(dir string, write func(*infer.Captioner, *infer.Features) error) error {
 		model, err := infer.OpenCaptioner(q.backend, q.dir(dir, "final"))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer model.Finalize()
 		states, err := model.States(test, nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		o := generate.Default()
-		o.MaxNewTokens = 24
-		return writeAll(model, states, test.Set, "", o, blind, q.Seed, q.quiet)
+		return write(model, states)
 	}
-	w, err := write("stage2")
+	captions := func(dir string) (*written, error) {
+		w := &written{}
+		return w, use(dir, func(c *infer.Captioner, states *infer.Features) error {
+			return w.captionAll(c, states, test.Set, "", o, q.Seed, q.quiet)
+		})
+	}
+	w, err := captions("stage2")
 	if err != nil {
+		return err
+	}
+	if err := use("vqa", func(c *infer.Captioner, states *infer.Features) error {
+		return w.answerAll(c, states, test.Set, o, learnBlind(training), q.Seed, q.quiet)
+	}); err != nil {
 		return err
 	}
 	r := &q.results
@@ -372,7 +388,7 @@ func (q *quickstart) evaluateText(test *infer.Pictures, training *datasets.Set, 
 	page.Captions = append(page.Captions, w.row("goblip", q.Seed))
 	page.Questions = append(append(page.Questions, w.answers), w.kinds...)
 	if q.Ablate == "stage1" {
-		ablated, err := write("stage2-without-stage1")
+		ablated, err := captions("stage2-without-stage1")
 		if err != nil {
 			return err
 		}
@@ -397,6 +413,7 @@ func (q *quickstart) summarize(cmd *cobra.Command) {
 	fmt.Fprintf(out, "%-28s %s\n\n", "Time", runlog.Elapsed(time.Duration(q.results.Seconds["total"]*float64(time.Second))))
 	fmt.Fprintf(out, "See it:   %s\n", q.dir("report.html"))
 	fmt.Fprintf(out, "Try it:   goblip caption --checkpoint %s PICTURE...\n", q.dir("stage2", "final"))
+	fmt.Fprintf(out, "          goblip ask --checkpoint %s --question \"is there a circle\" PICTURE...\n", q.dir("vqa", "final"))
 }
 
 func exists(path string) bool {

@@ -34,6 +34,11 @@ func showCaptions(w *written, test *infer.Pictures, page *report.Report) error {
 				p.Marks = append(p.Marks, report.Mark{Attribute: name, Said: said[a], Truth: truth[a], Right: w.attributes[i][a]})
 			}
 		}
+		for n, a := range w.questions {
+			if w.asked[n] == i {
+				p.Answers = append(p.Answers, report.Mark{Attribute: a.Question + "?", Said: a.Given, Truth: a.Answers[0], Right: a.Right()})
+			}
+		}
 		page.Pictures = append(page.Pictures, p)
 	}
 	return nil

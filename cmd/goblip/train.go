@@ -56,6 +56,8 @@ var recipeList = []recipeInfo{
 		func(s any) *recipes.Common { return &s.(*recipes.Stage1Settings).Common }, recipes.Stage1Sources},
 	{"blip2/stage2", "Q-Former prompts a frozen OPT", func() any { return recipes.DefaultStage2() },
 		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
+	{"blip2/vqa", "Q-Former that reads the question prompts a frozen OPT", func() any { return recipes.DefaultVQA() },
+		func(s any) *recipes.Common { return &s.(*recipes.VQASettings).Common }, recipes.VQASources},
 	{"blip/pretrain", "BLIP: ITC with a momentum encoder, ITM, LM", func() any { return recipes.DefaultBLIPPretrain() },
 		func(s any) *recipes.Common { return &s.(*recipes.BLIPPretrainSettings).Common }, recipes.BLIPSources},
 	{"blip/caption", "BLIP's decoder, for captions behind a prompt", func() any { return recipes.DefaultBLIPCaption() },
@@ -77,13 +79,14 @@ func newTrainCommand() *cobra.Command {
 
 DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
-first trains a language model on the captions (recipe lm) into OUT/llm. The recipes blip/... start
+and vqa first train a language model on the texts (recipe lm) into OUT/llm. The recipes blip/... start
 from nothing, from an image tower (--vision) and a BERT (--text), or from an earlier BLIP (--init).
 An interrupted run continues with --resume. The trained model lies in OUT/final.`,
 		Example: `  goblip train clip --data pictures.jsonl --out runs/clip
   goblip train lm --data pictures.jsonl --out runs/lm
   goblip train blip2/stage1 --data pictures.jsonl --vision runs/clip/final --out runs/stage1
   goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
+  goblip train blip2/vqa --data questions.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa
   goblip train blip/pretrain --data pictures.jsonl --out runs/blip
   goblip train blip/caption --data pictures.jsonl --init runs/blip/final --out runs/captioner`,
 		Args: cobra.MaximumNArgs(1),
@@ -93,10 +96,10 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
 	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
 	flags.StringVar(&t.out, "out", "", "folder of the run")
-	flags.StringVar(&t.init, "init", "", "stage 2: the stage-1 folder to start from; blip: an earlier BLIP")
+	flags.StringVar(&t.init, "init", "", "blip2/stage2 and blip2/vqa: the stage-1 folder to start from; blip: an earlier BLIP")
 	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2; blip: likewise, instead of --init")
 	flags.StringVar(&t.text, "text", "", "blip: a BERT folder that text encoder and decoder start from, instead of --init")
-	flags.StringVar(&t.llm, "llm", "", "stage 2: the OPT folder")
+	flags.StringVar(&t.llm, "llm", "", "blip2/stage2 and blip2/vqa: the OPT folder")
 	flags.IntVar(&t.steps, "steps", 0, "optimizer steps (0: the recipe's)")
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
@@ -147,7 +150,7 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 			cmd.PrintErrf(format+"\n", args...)
 		}
 	}
-	if info.name == "blip2/stage2" && t.init == "" {
+	if (info.name == "blip2/stage2" || info.name == "blip2/vqa") && t.init == "" {
 		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
 	}
 	if t.text != "" && !strings.HasPrefix(info.name, "blip/") {
@@ -208,7 +211,7 @@ func (t *trainCommand) settings(name string) (*recipeInfo, any, error) {
 			var target any = s
 			if rest, ok := strings.CutPrefix(assignment, "clip."); ok && name == "blip2/stage1" {
 				target, assignment = t.clipTower, rest
-			} else if rest, ok := strings.CutPrefix(assignment, "lm."); ok && name == "blip2/stage2" {
+			} else if rest, ok := strings.CutPrefix(assignment, "lm."); ok && (name == "blip2/stage2" || name == "blip2/vqa") {
 				target, assignment = t.lmTower, rest
 			}
 			if err := recipes.Set(target, assignment); err != nil {
@@ -275,6 +278,21 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
+	case *recipes.VQASettings:
+		llm, err := t.towerLLM(ctx, backend, set, o)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		processor, err := infer.ImageProcessor(t.init)
+		if err != nil {
+			return train.Summary{}, err
+		}
+		pictures, err := t.loadAs(set, processor, &o, func(path string) (*datasets.Set, error) { return openFor(name, path) })
+		if err != nil {
+			return train.Summary{}, err
+		}
+		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
+		return recipes.VQA(ctx, backend, s, pictures, t.init, llm, o)
 	}
 	if strings.HasPrefix(name, "blip/") {
 		return t.blip(ctx, backend, name, settings, set, o)

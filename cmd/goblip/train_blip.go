@@ -15,7 +15,7 @@ import (
 // openFor opens a data set as a recipe wants it: with captions, with questions, or pairs of pictures.
 func openFor(recipe, path string) (*datasets.Set, error) {
 	switch recipe {
-	case "blip/vqa":
+	case "blip/vqa", "blip2/vqa":
 		return datasets.Open(path)
 	case "blip/nlvr":
 		set, err := datasets.Open(path)

@@ -12,7 +12,21 @@ var (
 // MaxSide bounds the side of what models see; 2048 is the largest in use.
 const MaxSide = 4096
 
-// Processor is how a picture becomes a square of pixels.
+// Fit says which sides of a picture become Processor.Size.
+type Fit int
+
+const (
+	// FitUsual is FitBoth without a crop, as BLIP has it, and FitShorter with one, as CLIP does.
+	FitUsual Fit = iota
+	// FitBoth gives up the aspect ratio.
+	FitBoth
+	// FitShorter keeps it: the shorter side becomes Size.
+	FitShorter
+	// FitNone resizes nothing.
+	FitNone
+)
+
+// Processor is how a picture becomes a square of pixels, and their bytes a model's numbers.
 //
 // BLIP: Size x Size, whatever the aspect ratio. CLIP: with Crop set, the
 // shorter side becomes Size and the middle Crop x Crop is kept; a crop larger
@@ -20,9 +34,13 @@ const MaxSide = 4096
 type Processor struct {
 	Size    int    // pixels
 	Crop    int    // pixels; 0: no crop
+	Fit     Fit    // zero value: FitUsual
 	Filter  Filter // zero value: Bicubic
 	Alpha   Alpha  // zero value: AlphaDrop
 	Upright bool   // see Options
+
+	// A model sees (byte/255 - Mean) / Std, by channel; Std of zeros stands for CLIP's statistics.
+	Mean, Std [3]float64
 }
 
 // Side is the side of the result in pixels.
@@ -33,6 +51,17 @@ func (p Processor) Side() int {
 	return p.Size
 }
 
+// Statistics are Mean and Std, or CLIP's where there are none.
+func (p Processor) Statistics() (mean, std [3]float64) {
+	if p.Std != [3]float64{} {
+		return p.Mean, p.Std
+	}
+	for c := range 3 {
+		mean[c], std[c] = float64(Mean[c]), float64(Std[c])
+	}
+	return mean, std
+}
+
 // Validate reports sizes no picture can be brought to.
 func (p Processor) Validate() error {
 	if p.Size < 1 || p.Size > MaxSide {
@@ -40,6 +69,13 @@ func (p Processor) Validate() error {
 	}
 	if p.Crop < 0 || p.Crop > MaxSide {
 		return fmt.Errorf("image crop %d is out of range 0..%d", p.Crop, MaxSide)
+	}
+	if p.Std != [3]float64{} {
+		for c, std := range p.Std {
+			if std == 0 || std-std != 0 || p.Mean[c]-p.Mean[c] != 0 { // or not finite
+				return fmt.Errorf("mean %v and std %v of pixels: no picture can be normalized with these", p.Mean, p.Std)
+			}
+		}
 	}
 	return nil
 }
@@ -53,24 +89,41 @@ func (p Processor) Load(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if width, height := p.resized(img); p.Crop == 0 && (width != p.Size || height != p.Size) {
+		return nil, fmt.Errorf("%s: a picture of %d x %d pixels becomes %d x %d, the model takes %d x %d: its processor does not bring every picture to that",
+			path, img.Width, img.Height, width, height, p.Size, p.Size)
+	}
 	return p.Apply(img), nil
 }
 
-// Apply resizes (and crops) a decoded picture -> [side, side, 3] RGB bytes.
+// resized is the size of a picture before the crop.
+func (p Processor) resized(img RGB) (width, height int) {
+	fit := p.Fit
+	if fit == FitUsual && p.Crop > 0 {
+		fit = FitShorter
+	}
+	switch {
+	case fit == FitNone:
+		return img.Width, img.Height
+	case fit != FitShorter:
+		return p.Size, p.Size
+	case img.Width > img.Height:
+		// As transformers' CLIPImageProcessor: the long side is truncated, not rounded.
+		return p.Size * img.Width / img.Height, p.Size
+	}
+	return p.Size, p.Size * img.Height / img.Width
+}
+
+// Apply resizes (and crops) a decoded picture -> [side, side, 3] RGB bytes, but for pictures that
+// without a crop keep another size, which Load refuses.
 func (p Processor) Apply(img RGB) []byte {
 	filter := p.Filter
 	if filter.Weight == nil {
 		filter = Bicubic
 	}
+	width, height := p.resized(img)
 	if p.Crop == 0 {
-		return Resize(img, p.Size, p.Size, filter).Pix
-	}
-	// As transformers' CLIPImageProcessor: the long side is truncated, not rounded.
-	width, height := p.Size, p.Size
-	if img.Width > img.Height {
-		width = p.Size * img.Width / img.Height
-	} else {
-		height = p.Size * img.Height / img.Width
+		return Resize(img, width, height, filter).Pix
 	}
 	// The middle, rounded down; a crop may reach over the border.
 	left, top := (width-p.Crop)>>1, (height-p.Crop)>>1
@@ -88,21 +141,16 @@ func (p Processor) Apply(img RGB) []byte {
 	return out
 }
 
-// normalized is what a byte of each channel becomes.
-var normalized = func() (table [3][256]float32) {
-	for c := range table {
-		for v := range table[c] {
-			table[c][v] = float32((float64(v)/255 - float64(Mean[c])) / float64(Std[c]))
-		}
-	}
-	return table
-}()
-
 // PixelValues normalizes one picture's bytes: u8 [side, side, 3] -> out [3, side, side].
-func PixelValues(u8 []byte, out []float32) {
+func (p Processor) PixelValues(u8 []byte, out []float32) {
+	mean, std := p.Statistics()
 	n := len(u8) / 3
 	for c := range 3 {
-		plane, table := out[c*n:][:n], &normalized[c]
+		var table [256]float32
+		for v := range table {
+			table[v] = float32((float64(v)/255 - mean[c]) / std[c])
+		}
+		plane := out[c*n:][:n]
 		for i := range plane {
 			plane[i] = table[u8[3*i+c]]
 		}

@@ -1,6 +1,9 @@
 package image
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Filter is a resampling kernel: zero outside [-Support, Support].
 type Filter struct {
@@ -9,8 +12,27 @@ type Filter struct {
 	Weight  func(x float64) float64
 }
 
-// Bilinear and Bicubic are Pillow's filters of those names; Bicubic has a = -0.5.
+// Pillow's filters of those names. Bicubic has a = -0.5; Nearest takes one pixel, and is no kernel.
 var (
+	Nearest = Filter{"nearest", 0, func(float64) float64 { return 1 }}
+	Lanczos = Filter{"lanczos", 3, func(x float64) float64 {
+		if x < -3 || x >= 3 {
+			return 0
+		}
+		return sinc(x) * sinc(x/3)
+	}}
+	Box = Filter{"box", 0.5, func(x float64) float64 {
+		if x > -0.5 && x <= 0.5 {
+			return 1
+		}
+		return 0
+	}}
+	Hamming = Filter{"hamming", 1, func(x float64) float64 {
+		if x = math.Abs(x); x >= 1 {
+			return 0
+		}
+		return sinc(x) * (0.54 + 0.46*math.Cos(math.Pi*x))
+	}}
 	Bilinear = Filter{"bilinear", 1, func(x float64) float64 { return max(0, 1-math.Abs(x)) }}
 	Bicubic  = Filter{"bicubic", 2, func(x float64) float64 {
 		const a = -0.5
@@ -23,6 +45,35 @@ var (
 		return 0
 	}}
 )
+
+// filters by the numbers that Pillow and processor files give them.
+var filters = [...]Filter{Nearest, Lanczos, Bilinear, Bicubic, Box, Hamming}
+
+// FilterNumber is the filter that Pillow gives a number to.
+func FilterNumber(n int) (Filter, error) {
+	if n < 0 || n >= len(filters) {
+		return Filter{}, fmt.Errorf("resample %d is not one of Pillow's filters, 0..%d", n, len(filters)-1)
+	}
+	return filters[n], nil
+}
+
+// Number undoes FilterNumber; the zero Filter stands for Bicubic.
+func (f Filter) Number() int {
+	for n := range filters {
+		if filters[n].Name == f.Name {
+			return n
+		}
+	}
+	return 3
+}
+
+func sinc(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	x *= math.Pi
+	return math.Sin(x) / x
+}
 
 // precisionBits is Pillow's fixed point for 8-bit channels: weights are stored
 // times 2^22, which leaves two bits of a signed 32-bit sum for overshoot.
@@ -48,6 +99,9 @@ func resampleTaps(in, out int, want span, filter Filter) []taps {
 	if in == out {
 		return nil
 	}
+	if filter.Support == 0 {
+		return nearestTaps(in, out, want)
+	}
 	scale := float64(float32(in)) / float64(out) // Pillow's box is of 32 bits
 	stretch := max(scale, 1)
 	support := filter.Support * stretch
@@ -71,6 +125,20 @@ func resampleTaps(in, out int, want span, filter Filter) []taps {
 			fixed[i] = int32(w*(1<<precisionBits) + math.Copysign(0.5, w))
 		}
 		result[o] = taps{first, fixed}
+	}
+	return result
+}
+
+// nearestTaps is resampleTaps for Nearest. Pillow adds the scale up from pixel to pixel.
+func nearestTaps(in, out int, want span) []taps {
+	scale := float64(in) / float64(out)
+	result := make([]taps, 0, want.len())
+	at := scale * 0.5
+	for o := range want.end {
+		if o >= want.first {
+			result = append(result, taps{min(int(at), in-1), []int32{1 << precisionBits}})
+		}
+		at += scale
 	}
 	return result
 }

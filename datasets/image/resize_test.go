@@ -96,7 +96,7 @@ func TestCropLargerThanPicture(t *testing.T) {
 
 func TestPixelValues(t *testing.T) {
 	got := make([]float32, 6)
-	PixelValues([]byte{0, 1, 2, 255, 254, 128}, got)
+	Processor{}.PixelValues([]byte{0, 1, 2, 255, 254, 128}, got)
 	for i, v := range []float64{0, 255, 1, 254, 2, 128} {
 		c := i / 2
 		want := (v/255 - float64(Mean[c])) / float64(Std[c])

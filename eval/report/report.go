@@ -55,6 +55,7 @@ type Picture struct {
 	Caption string   // generated
 	Truth   []string // captions written for it
 	Marks   []Mark
+	Answers []Mark // to questions, each instead of an attribute
 	Novel   bool // shows a combination of attributes that training never showed
 }
 

@@ -130,6 +130,17 @@ const t5Type = "t5"
 // Instructed says whether the Q-Former reads an instruction, as InstructBLIP's does.
 func (c *Config) Instructed() bool { return c.ModelType == "instructblip" }
 
+// Instruct turns the config of a stage-1 model with EVA's image tower into an InstructBLIP's: the same
+// weights, but the Q-Former's text side reads what is asked, beside the queries.
+func (c *Config) Instruct() error {
+	if c.Vision.ModelType == vit.CLIP {
+		return fmt.Errorf("vision_config: model_type %q: an InstructBLIP has EVA's image tower", c.Vision.ModelType)
+	}
+	c.Architectures, c.ModelType = []string{InstructClass}, "instructblip"
+	c.Vision.ModelType, c.QFormer.ModelType = vit.InstructBLIP, "instructblip_qformer"
+	return nil
+}
+
 // LLM gives the language model's sizes, whichever it is: the width of its word embeddings, its
 // vocabulary, and the ids that end and fill up its texts.
 func (c *Config) LLM() (width, vocab, eos, pad int) {

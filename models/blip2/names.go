@@ -73,12 +73,18 @@ func FromLAVIS(name string) (hf string, keep bool) {
 // FromLAVISInstruct is FromLAVIS for InstructBLIP, whose Q-Former keeps its embeddings.
 func FromLAVISInstruct(name string) (hf string, keep bool) {
 	hf, keep = FromLAVIS(name)
+	return ToInstructedName(hf), keep
+}
+
+// ToInstructedName gives the name that a tensor of transformers' BLIP-2 has in its InstructBLIP, whose
+// text embeddings and their norm lie in the Q-Former.
+func ToInstructedName(name string) string {
 	for from, to := range instructRenames {
-		if rest, ok := strings.CutPrefix(hf, from); ok {
-			return to + rest, keep
+		if rest, ok := strings.CutPrefix(name, from); ok {
+			return to + rest
 		}
 	}
-	return hf, keep
+	return name
 }
 
 // instructRenames are where InstructBLIP's names in transformers differ from BLIP-2's.

@@ -30,7 +30,7 @@ func TestFinalFolder(t *testing.T) {
 	stage1, stage2, tower := blip2.Default(), blip2.Default(), clip.Default()
 	stage1.Architectures = []string{blip2.RetrievalClass}
 	stage2.Architectures, stage2.ImageTokenIndex, stage2.NumQueryTokens, stage2.Text = []string{blip2.GenerationClass}, &index, 8, llm
-	pictures := &infer.Pictures{Side: 48, Alpha: image.AlphaWhite}
+	pictures := &infer.Pictures{Side: 48, Processor: image.Processor{Size: 48, Alpha: image.AlphaWhite}}
 	ends := map[string]any{"bos_token_id": 2., "eos_token_id": 202., "pad_token_id": 1.}
 	for _, test := range []struct {
 		name       string

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"goblip/datasets/image"
 	"goblip/infer"
 	"goblip/models/blip2"
 	"goblip/train/objective"
@@ -22,6 +23,8 @@ type frozen struct {
 	cfg     *blip2.Config
 	kept    bool
 	quiet   bool
+
+	processor image.Processor // of the pictures, for the step that encodes them itself
 }
 
 // freezeEncoder decides for data sets of at most the given number of pictures.
@@ -29,7 +32,7 @@ func freezeEncoder(backend compute.Backend, store *model.Store, cfg *blip2.Confi
 	f := &frozen{objective: obj, backend: backend, store: store, cfg: cfg, kept: infer.FitsInMemory(&cfg.Vision, pictures), quiet: quiet}
 	if !f.kept {
 		f.objective.Build = func(scope *model.Scope, in []*Node) []*Node {
-			return obj.Build(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
+			return obj.Build(scope, append([]*Node{infer.ImageStatesOf(scope, &cfg.Vision, f.processor, in[0])}, in[1:]...))
 		}
 	}
 	return f
@@ -47,6 +50,7 @@ func (f *frozen) shape(batch int) shapes.Shape {
 // images gathers a batch of a data set: its states, or its pixels. classes say how alike pictures
 // look (infer.Features.Classes); nil where states are not kept.
 func (f *frozen) images(p *infer.Pictures) (batch func(rows []int) *tensors.Tensor, classes func() [][]float32, err error) {
+	f.processor = p.Processor
 	if !f.kept {
 		return p.Batch, func() [][]float32 { return nil }, nil
 	}

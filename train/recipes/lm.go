@@ -23,14 +23,15 @@ import (
 // LMSettings of recipe "lm".
 type LMSettings struct {
 	Common
-	HiddenSize   int `json:"hidden_size" help:"width"`
-	Layers       int `json:"num_hidden_layers" help:"blocks"`
-	Heads        int `json:"num_attention_heads" help:"attention heads"`
-	FFN          int `json:"ffn_dim" help:"feed-forward width"`
-	VocabSize    int `json:"vocab_size" help:"byte-level BPE learnt from the texts, at most"`
-	AnswerWeight int `json:"answer_weight" help:"how many times an answer's words count in the loss" source:"ours: they are few, and all that questions teach"`
-	Texts        int `json:"texts_per_document" help:"captions and questions of one picture that a training text holds"`
-	Positions    int `json:"max_position_embeddings" help:"longest sequence, soft prompt included"`
+	HiddenSize   int     `json:"hidden_size" help:"width"`
+	Layers       int     `json:"num_hidden_layers" help:"blocks"`
+	Heads        int     `json:"num_attention_heads" help:"attention heads"`
+	FFN          int     `json:"ffn_dim" help:"feed-forward width"`
+	VocabSize    int     `json:"vocab_size" help:"byte-level BPE learnt from the texts, at most"`
+	AnswerWeight int     `json:"answer_weight" help:"how many times an answer's words count in the loss" source:"ours: they are few, and all that questions teach"`
+	Texts        int     `json:"texts_per_document" help:"captions and questions of one picture that a training text holds"`
+	AnswerFirst  float64 `json:"answer_first" help:"how often a question's answer stands before it too, so that the model learns to take answers from there" source:"ours: a large LLM can copy, and a soft prompt relies on it"`
+	Positions    int     `json:"max_position_embeddings" help:"longest sequence, soft prompt included"`
 }
 
 // DefaultLM trains a small OPT on text alone:
@@ -42,7 +43,7 @@ func DefaultLM() *LMSettings {
 	return &LMSettings{
 		Common: Common{Steps: 1200, Batch: 16, Accumulate: 1, Seed: 1, LearningRate: 2e-3, MinRate: 2e-5, WarmupRate: 1e-6, WarmupSteps: 150,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 96},
-		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, AnswerWeight: 10, VocabSize: 2000, Texts: 4, Positions: 160,
+		HiddenSize: 128, Layers: 3, Heads: 4, FFN: 512, AnswerWeight: 10, VocabSize: 2000, Texts: 4, AnswerFirst: 0.5, Positions: 160,
 	}
 }
 
@@ -54,15 +55,22 @@ func DefaultLM() *LMSettings {
 type document struct{ captions, questions []weighted }
 
 // weighted is a text with how much each of its words counts.
-type weighted struct{ ids, weights []int32 }
+type weighted struct {
+	ids, weights []int32
+	answer       []int32 // of a question: its answer as a text of its own
+}
 
 // pick lays texts of a document behind each other: a caption, then others drawn without repeats.
-func (d document) pick(texts int, rng *rand.Rand) weighted {
+// Before some of the questions stands their answer.
+func (d document) pick(texts int, answerFirst float64, rng *rand.Rand) weighted {
 	first := rng.IntN(len(d.captions))
 	rest := slices.Concat(d.captions[:first], d.captions[first+1:], d.questions)
 	rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 	var row weighted
 	for _, t := range slices.Concat(d.captions[first:first+1], rest[:min(texts-1, len(rest))]) {
+		if len(t.answer) > 0 && rng.Float64() < answerFirst {
+			row.ids, row.weights = append(row.ids, t.answer...), append(row.weights, repeat(1, len(t.answer))...)
+		}
 		row.ids, row.weights = append(row.ids, t.ids...), append(row.weights, t.weights...)
 	}
 	return row
@@ -72,7 +80,7 @@ func (d document) pick(texts int, rng *rand.Rand) weighted {
 func (d document) longest(texts int) int {
 	var lengths []int
 	for _, t := range slices.Concat(d.captions, d.questions) {
-		lengths = append(lengths, len(t.ids))
+		lengths = append(lengths, len(t.ids)+len(t.answer))
 	}
 	slices.Sort(lengths)
 	total := 0
@@ -90,6 +98,9 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 	}
 	if s.Texts < 1 {
 		return none, fmt.Errorf("lm: texts_per_document must be 1 or more")
+	}
+	if s.AnswerFirst < 0 || s.AnswerFirst > 1 {
+		return none, fmt.Errorf("lm: answer_first must lie in [0, 1]")
 	}
 	words, err := text.TrainBPE(func(yield func(string) bool) {
 		for i := range records {
@@ -113,13 +124,13 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 		d := &documents[i]
 		for _, c := range r.Captions {
 			ids := words.Encode(c + "\n")
-			d.captions = append(d.captions, weighted{ids, repeat(1, len(ids))})
+			d.captions = append(d.captions, weighted{ids: ids, weights: repeat(1, len(ids))})
 		}
 		for question, answer := range answered(&r) {
 			ids := words.Encode(question)
 			weights := repeat(1, len(ids))
 			end := words.EncodePlain(" " + answer + "\n")
-			d.questions = append(d.questions, weighted{append(ids, end...), append(weights, repeat(int32(s.AnswerWeight), len(end))...)})
+			d.questions = append(d.questions, weighted{append(ids, end...), append(weights, repeat(int32(s.AnswerWeight), len(end))...), words.Encode(answer + "\n")})
 		}
 		longest = max(longest, d.longest(s.Texts))
 	}
@@ -143,7 +154,7 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 			picked, epoch := visits.rows(i)
 			batch, counts := make([][]int32, len(picked)), make([][]int32, len(picked))
 			for j, k := range picked {
-				row := documents[k].pick(s.Texts, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
+				row := documents[k].pick(s.Texts, s.AnswerFirst, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
 				batch[j], counts[j] = row.ids, row.weights
 			}
 			ids, mask := padded(batch, length, pad)

@@ -12,6 +12,7 @@
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
 //	stage2.go    recipe "blip2/stage2"
+//	vqa.go       recipe "blip2/vqa"
 //	blip.go      what the recipes of BLIP share; blip_text.go prepares texts
 //	blip_contrast.go  settings of ITC with a momentum encoder
 //	blip_pretrain.go, blip_caption.go, blip_retrieval.go, blip_vqa.go, blip_nlvr.go  recipes "blip/..."

@@ -24,6 +24,7 @@ var (
 		"image_text_hidden_size": "ours; LAVIS: 256", "vocab_size": "ours",
 	})
 	Stage2Sources = optimizer
+	VQASources    = optimizer
 	BLIPSources   = merged(optimizer, map[string]string{
 		"learning_rate": "ours; BLIP: 3e-4 at batch 2880 (ViT-B), fine-tuning 1e-5 to 3e-5", "min_learning_rate": "BLIP: 1e-6, fine-tuning 0",
 		"warmup_learning_rate": "BLIP: 1e-6", "warmup_steps": "ours; BLIP: 3000, fine-tuning none",

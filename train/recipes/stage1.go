@@ -79,7 +79,16 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	if p.Side != cfg.Vision.ImageSize {
 		return none, fmt.Errorf("stage1: pictures of %d pixels, the image tower wants %d", p.Side, cfg.Vision.ImageSize)
 	}
-	words, err := text.TrainWordPiece(infer.Captions(p.Set), s.VocabSize)
+	// The words of questions too: recipe "blip2/vqa" reads them with this text side.
+	words, err := text.TrainWordPiece(func(yield func(string) bool) {
+		for i := range p.Set.Records {
+			for t := range textsOf(&p.Set.Records[i]) {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}, s.VocabSize)
 	if err != nil {
 		return none, fmt.Errorf("stage1: %w", err)
 	}

@@ -23,7 +23,7 @@ import (
 type Stage2Settings struct {
 	Common
 	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
-	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"ours: a small LLM cannot answer unseen kinds of prompts"`
+	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"LAVIS pretrain_stage2: 0; blip2/vqa teaches questions"`
 	FromStage1    bool    `json:"from_stage1" help:"false: start from a random Q-Former (the paper's figure 5)" source:"BLIP-2 section 3.3"`
 }
 
@@ -31,12 +31,12 @@ type Stage2Settings struct {
 //
 //	goblip train blip2/stage2 --data data/shapes/train.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
 //
-// 2 cores, about 2 minutes.
+// 2 cores, about a minute.
 func DefaultStage2() *Stage2Settings {
 	return &Stage2Settings{
-		Common: Common{Steps: 2000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
+		Common: Common{Steps: 1000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 100,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 40},
-		QuestionShare: 0.5, FromStage1: true,
+		FromStage1: true,
 	}
 }
 
@@ -44,6 +44,32 @@ func DefaultStage2() *Stage2Settings {
 type sample struct {
 	ids    []int32
 	prefix int
+}
+
+// promptedSample is an OPT's text of at most limit tokens: </s> prompt answer "\n".
+func promptedSample(words *text.BPE, prompt, answer string, limit int) sample {
+	ids := words.Encode(prompt)
+	prefix := len(ids)
+	if prompt != "" {
+		answer = " " + answer
+	}
+	ids = append(ids, words.EncodePlain(answer+"\n")...)
+	ids = ids[:min(len(ids), limit)]
+	return sample{ids, min(prefix, len(ids))}
+}
+
+// learnable makes ids, mask and targets, int32 [batch, length]: all but the prefixes is learnt.
+func learnable(texts []sample, length int, pad int32) []*tensors.Tensor {
+	all, learnt := make([][]int32, len(texts)), make([][]int32, len(texts))
+	for i, one := range texts {
+		all[i], learnt[i] = one.ids, make([]int32, len(one.ids))
+		for k := one.prefix; k < len(one.ids); k++ {
+			learnt[i][k] = 1
+		}
+	}
+	ids, mask := padded(all, length, pad)
+	targets, _ := padded(learnt, length, 0)
+	return []*tensors.Tensor{ids, mask, targets}
 }
 
 // Stage2 trains the Q-Former to prompt the frozen OPT of the folder llm, starting from the stage-1
@@ -106,18 +132,11 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		visits := newOrder(s.Seed, p.Len(), s.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			texts, targets := make([][]int32, len(rows)), make([][]int32, len(rows))
+			texts := make([]sample, len(rows))
 			for j, row := range rows {
-				one := s.pick(captions[row], questions[row], row, epoch)
-				texts[j] = one.ids
-				targets[j] = make([]int32, len(one.ids))
-				for k := one.prefix; k < len(one.ids); k++ {
-					targets[j][k] = 1
-				}
+				texts[j] = s.pick(captions[row], questions[row], row, epoch)
 			}
-			ids, mask := padded(texts, length, pad)
-			learn, _ := padded(targets, length, 0)
-			return []*tensors.Tensor{images(rows), ids, mask, learn}, nil
+			return append([]*tensors.Tensor{images(rows)}, learnable(texts, length, pad)...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {
@@ -133,17 +152,9 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 // samples tokenizes every caption and question: </s> prompt text "\n".
 func (s *Stage2Settings) samples(set *datasets.Set, words *text.BPE) (captions, questions [][]sample, longest int, err error) {
 	make1 := func(prompt, answer string) sample {
-		ids := words.Encode(prompt)
-		prefix := len(ids)
-		if prompt != "" {
-			answer = " " + answer
-		}
-		ids = append(ids, words.EncodePlain(answer+"\n")...)
-		if len(ids) > s.MaxTextLength {
-			ids = ids[:s.MaxTextLength]
-		}
-		longest = max(longest, len(ids))
-		return sample{ids, min(prefix, len(ids))}
+		one := promptedSample(words, prompt, answer, s.MaxTextLength)
+		longest = max(longest, len(one.ids))
+		return one
 	}
 	prompt := strings.TrimRight(s.Prompt, " ")
 	for _, r := range set.Records {
@@ -176,6 +187,11 @@ func (s *Stage2Settings) pick(captions, questions []sample, row, epoch int) samp
 // completeStage2 turns a stage-1 config into that of the generating model.
 func completeStage2(cfg *blip2.Config, words *text.BPE) error {
 	cfg.Architectures = []string{blip2.GenerationClass}
+	return endAtNewline(cfg, words)
+}
+
+// endAtNewline sets the tokens that end a text and stand for a picture.
+func endAtNewline(cfg *blip2.Config, words *text.BPE) error {
 	cfg.QFormer.UseQFormerTextInput = false
 	newline := words.EncodePlain("\n")
 	if len(newline) != 1 {
