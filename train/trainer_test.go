@@ -303,7 +303,7 @@ func TestRestoreContinues(t *testing.T) {
 func TestCarriedState(t *testing.T) {
 	obj, batch := tinyPretraining(3)
 	make1 := func() *Trainer {
-		return newTrainer(t, golden.Go(t), model.NewStore(), obj.Objective(3, [3]float64{}, [3]float64{1, 1, 1}),
+		return newTrainer(t, golden.Go(t), model.NewStore(), whole(obj, 3),
 			Settings{AdamW: testAdam, Seed: 4, Trainable: obj.Trained, InitializerRange: 0.2}, batch(0))
 	}
 	first, second := make1(), make1()
