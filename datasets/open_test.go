@@ -73,7 +73,7 @@ func TestOpenFolder(t *testing.T) {
 
 func TestOpenJSONL(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"set.jsonl": "\xef\xbb\xbf" + `{"image":"img/1.png","caption":"one","extra":[1]}
+	write(t, dir, map[string]string{"set.jsonl": "\xef\xbb\xbf" + `{"image":"img/1.png","image2":"img/2.png","caption":"one","extra":[1]}
 
 {"id":"two","image":"/abs/2.png","captions":["b","c"],"question":"how many","answers":["2"],"scene":{"x":1}}
 {"id":7,"image":"3.png","questions":[{"question":"q","answers":["a"],"kind":"k"}],"scene":null}
@@ -84,7 +84,7 @@ func TestOpenJSONL(t *testing.T) {
 	}
 	file := filepath.Join(dir, "set.jsonl")
 	want := []Record{
-		{ID: "1", Image: filepath.Join(dir, "img/1.png"), Captions: []string{"one"}, Origin: file + ":1"},
+		{ID: "1", NoID: true, Image: filepath.Join(dir, "img/1.png"), Image2: filepath.Join(dir, "img/2.png"), Captions: []string{"one"}, Origin: file + ":1"},
 		{ID: "two", Image: "/abs/2.png", Captions: []string{"b", "c"},
 			Questions: []Question{{Question: "how many", Answers: []string{"2"}}}, Scene: []byte(`{"x":1}`), Origin: file + ":3"},
 		{ID: "7", Image: filepath.Join(dir, "3.png"), Questions: []Question{{"q", []string{"a"}, "k"}}, Origin: file + ":4"},

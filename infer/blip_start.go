@@ -143,7 +143,7 @@ func (s *BLIPStart) UseWords(words *text.WordPiece) error {
 
 // wholeTower reads the config of an image tower all of whose blocks BLIP takes over.
 func wholeTower(folder *checkpoints.Folder) (vit.Config, error) {
-	cfg, dropLast, err := visionOf(folder)
+	cfg, dropLast, err := visionOf(folder.Dir())
 	if err != nil {
 		return cfg, err
 	}

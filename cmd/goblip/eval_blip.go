@@ -43,7 +43,7 @@ compared with those of a guesser that never sees a picture. Intervals are 95 %, 
 	flags.StringVar(&candidates, "answers", "", "file of candidates for rank, one a line")
 	flags.StringVar(&trainData, "train-data", "", "training set: its answers are the candidates where --answers is not given, and the blind baseline learns them")
 	generationFlags(command, &o)
-	o.MaxNewTokens = 10
+	o.MaxNewTokens, flags.Lookup("max-new-tokens").DefValue = 10, "10"
 	return command
 }
 

@@ -74,7 +74,7 @@ func newTrainCommand() *cobra.Command {
 	t := &trainCommand{}
 	command := &cobra.Command{
 		Use:   "train RECIPE --data DATA --out DIR",
-		Short: "Train by a recipe: clip, lm, blip2/..., blip/...",
+		Short: "Train by a recipe: clip, lm, blip2/stage1 and more (--list)",
 		Long: `Train by a recipe (--list lists them).
 
 DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1

@@ -77,7 +77,10 @@ func (m *BLIPModel) Processor(start *infer.BLIPStart) (image.Processor, error) {
 		}
 		p = from
 	}
-	if m.ImageSize != 0 {
+	switch {
+	case m.ImageSize != 0 && p.Crop > 0:
+		p.Size, p.Crop = p.Size*m.ImageSize/p.Crop, m.ImageSize
+	case m.ImageSize != 0:
 		p.Size = m.ImageSize
 	}
 	if m.Alpha != "" {
@@ -115,7 +118,7 @@ func newBLIPRun(name string, backend compute.Backend, common *Common, m *BLIPMod
 	}
 	v.ImageSize = p.Side
 	v.CheckpointedBlocks = m.Checkpointed
-	m.ImageSize, m.Alpha = p.Side, p.Alpha.String() // as it is, for the run's config
+	m.ImageSize, m.Alpha = p.Side, p.Processor.Alpha.String() // as it is, for the run's config
 	if !start.Text() {
 		words, err := text.TrainWordPiece(sliceOf(texts), m.VocabSize-1) // [ENC] comes on top
 		if err != nil {

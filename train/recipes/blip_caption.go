@@ -62,18 +62,27 @@ func BLIPCaption(ctx context.Context, backend compute.Backend, s *BLIPCaptionSet
 	if prefix >= s.MaxTextLength {
 		return noSummary, fmt.Errorf("%s: the prompt leaves no room for a caption: it has %d of max_text_length %d tokens", name, prefix, s.MaxTextLength)
 	}
-	length, err := b.captionLength(prompted(p.Set, s.Prompt))
+	captioned := func(set *datasets.Set, limit int) (ids [][][]int32, longest int, err error) {
+		clean, err := s.cleaned(set)
+		if err != nil {
+			return nil, 0, err
+		}
+		return encodeCaptions(prompted(clean, s.Prompt), b.words, limit)
+	}
+	_, longest, err := captioned(p.Set, s.MaxTextLength)
 	if err != nil {
 		return noSummary, err
 	}
-	b.objective = objective.BLIPCaption(b.cfg, infer.Mean(), infer.Std(), s.Smoothing)
+	length := min(roundUp(longest, 2), s.MaxTextLength)
+	mean, std := p.Processor.Statistics()
+	b.objective = objective.BLIPCaption(b.cfg, mean, std, s.Smoothing)
 	n := s.Batch
 	b.inputs = []shapes.Shape{b.pixelShape(), shapeInt32(n, length), shapeInt32(n, length), shapeInt32(n, length)}
 	if err := b.fill(nil); err != nil {
 		return noSummary, err
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
-		captions, err := b.captions(prompted(p.Set, s.Prompt), length)
+		captions, _, err := captioned(p.Set, length)
 		if err != nil {
 			return nil, err
 		}

@@ -76,7 +76,8 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 		length = max(length, len(b.words.Encode(t)))
 	}
 	length = min(roundUp(length, 2), s.MaxTextLength)
-	b.objective = objective.BLIPJudge(b.cfg, infer.Mean(), infer.Std())
+	mean, std := p.Processor.Statistics()
+	b.objective = objective.BLIPJudge(b.cfg, mean, std)
 	n, side := s.Batch, b.cfg.Vision.ImageSize
 	b.inputs = []shapes.Shape{shapeUint8(n, 2, side, side, 3), shapeInt32(n, length), shapeInt32(n, length), shapeInt32(n)}
 	if err := b.fill(nil); err != nil {

@@ -62,7 +62,8 @@ func BLIPRetrieval(ctx context.Context, backend compute.Backend, s *BLIPRetrieva
 		return noSummary, fmt.Errorf("%s: %w", name, err)
 	}
 	loss.Retrieval = true
-	b.objective, b.inputs = loss.Objective(s.Batch, infer.Mean(), infer.Std()), append(pairShapes(b, length), shapeInt32(s.Batch))
+	mean, std := p.Processor.Statistics()
+	b.objective, b.inputs = loss.Objective(s.Batch, mean, std), append(pairShapes(b, length), shapeInt32(s.Batch))
 	if err := b.fill(loss.Carried); err != nil {
 		return noSummary, err
 	}

@@ -69,7 +69,8 @@ func BLIPVQA(ctx context.Context, backend compute.Backend, s *BLIPVQASettings, p
 		return noSummary, fmt.Errorf("%s: max_answer_length %d is more than the model's %d positions", name, s.AnswerLength, b.cfg.Text.MaxPositionEmbeddings)
 	}
 	shape := b.shapeOf(asked, s)
-	b.objective = objective.BLIPAnswer(b.cfg, infer.Mean(), infer.Std(), s.Smoothing)
+	mean, std := p.Processor.Statistics()
+	b.objective = objective.BLIPAnswer(b.cfg, mean, std, s.Smoothing)
 	n := s.Batch
 	b.inputs = []shapes.Shape{b.pixelShape(), shapeInt32(n, shape.question), shapeInt32(n, shape.question),
 		shapeInt32(n*shape.places, shape.answer), shapeInt32(n*shape.places, shape.answer), shapeFloat32(n * shape.places)}
