@@ -14,8 +14,8 @@ import (
 	"goblip/datasets/shapes"
 )
 
-// tinyBLIP are settings of a BLIP that trains in a second.
-var tinyBLIP = "image_size=24 patch_size=12 hidden_size=16 num_hidden_layers=1 num_attention_heads=2 intermediate_size=16 text_hidden_size=16 text_num_hidden_layers=1 text_num_attention_heads=2 text_intermediate_size=16 image_text_hidden_size=8 queue_size=16"
+// capfiltBLIP are settings of a BLIP with all heads that trains in a second.
+var capfiltBLIP = "image_size=24 patch_size=12 hidden_size=16 num_hidden_layers=1 num_attention_heads=2 intermediate_size=16 text_hidden_size=16 text_num_hidden_layers=1 text_num_attention_heads=2 text_intermediate_size=16 image_text_hidden_size=8 queue_size=16"
 
 // noisy makes a corpus with web.jsonl, one of whose pictures is broken.
 func noisy(t *testing.T) string {
@@ -50,7 +50,7 @@ func TestCapfilt(t *testing.T) {
 	}
 	data := noisy(t)
 	base := t.TempDir()
-	succeed(t, flags("train blip/pretrain --json --steps 1 --batch 4 --data", filepath.Join(data, "human.jsonl"), "--out", filepath.Join(base, "blip"), settings(tinyBLIP))...)
+	succeed(t, flags("train blip/pretrain --json --steps 1 --batch 4 --data", filepath.Join(data, "human.jsonl"), "--out", filepath.Join(base, "blip"), settings(capfiltBLIP))...)
 	blip := filepath.Join(base, "blip", "final")
 	args := flags("capfilt --data", filepath.Join(data, "web.jsonl"), "--human", filepath.Join(data, "human.jsonl"), "--captioner", "w="+blip, "--filter", "f="+blip,
 		"--captions 2 --max-new-tokens 6 --chunk 4 --threshold 0.01 --json")
@@ -107,7 +107,7 @@ func TestCapfiltRounds(t *testing.T) {
 	}
 	data, out := noisy(t), filepath.Join(t.TempDir(), "rounds")
 	o := succeed(t, flags("capfilt --json --rounds 1 --max-new-tokens 4 --threshold 0 --data", filepath.Join(data, "web.jsonl"), "--human", filepath.Join(data, "human.jsonl"), "--out", out,
-		settings("steps=1 batch=4", "caption."), settings("steps=1 batch=4", "retrieval."), settings("steps=1 batch=4 "+tinyBLIP, "pretrain."))...)
+		settings("steps=1 batch=4", "caption."), settings("steps=1 batch=4", "retrieval."), settings("steps=1 batch=4 "+capfiltBLIP, "pretrain."))...)
 	var got struct{ Rounds []capfilt.Round }
 	if err := json.Unmarshal([]byte(o.stdout), &got); err != nil || len(got.Rounds) != 1 {
 		t.Fatal(o.stdout, err)
