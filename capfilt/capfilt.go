@@ -6,7 +6,7 @@
 // ends with the same bytes. The rule is applied after that, so another threshold needs no model.
 //
 //	capfilt.go   Config, Run: from a source to the finished folder
-//	models.go    captioners and filters made of model folders
+//	models.go    the models of a run, captioners; filters.go: what scores texts
 //	load.go      records and their pictures, chunk by chunk
 //	work.go      a chunk's texts and scores, and its file
 //	identity.go  what texts and scores depend on; refuses to mix two runs
@@ -14,7 +14,7 @@
 //	finish.go    decisions -> manifest, data set, list of bad pictures
 //	stats.go     counts of the report, in bounded memory
 //	truth.go     precision and recall where the truth is known
-//	report.go    capfilt-report.html (page.html, page.css, page.js)
+//	report.go    capfilt-report.html (page.html, page.css, page.js); examples.go: pictures shown in it
 //	rounds.go    several rounds: train captioner and filter, clean, train a new model
 package capfilt
 
