@@ -146,7 +146,7 @@ func writeAll(c infer.Writer, f *infer.Features, set *datasets.Set, prompt strin
 	if w.scores, w.perImage, err = eval.Captions(w.captions, refs); err != nil {
 		return nil, err
 	}
-	if w.bleu, err = eval.BLEU4Interval(w.captions, refs, seed); err != nil {
+	if w.bleu, err = eval.CaptionInterval("Bleu_4", w.captions, refs, seed); err != nil {
 		return nil, err
 	}
 	for i, r := range set.Records {
