@@ -42,13 +42,14 @@ func newEvalCommand() *cobra.Command {
 		Short: "Measure a model on pictures with known captions",
 		Args:  cobra.NoArgs,
 	}
-	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand())
+	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand(), newEvalVQACommand(), newEvalClassifyCommand(), newEvalPOPECommand())
 	return command
 }
 
 func newEvalRetrievalCommand() *cobra.Command {
 	var e evaluation
 	var top int
+	var scores string
 	command := &cobra.Command{
 		Use:   "retrieval --checkpoint DIR --data PATH",
 		Short: "Recall at 1, 5 and 10 of a BLIP or a stage-1 model, picture to text and text to picture",
@@ -60,10 +61,11 @@ Equal scores count against the right answer. Intervals are 95 %, by bootstrap ov
 			if top < 0 {
 				return usagef("--top %d: must not be negative", top)
 			}
-			return e.retrieval(cmd, top)
+			return e.retrieval(cmd, top, scores)
 		},
 	}
 	e.flags(command, "for retrieval (stage 1)")
+	command.Flags().StringVar(&scores, "scores", "", "write the scores here, in the layout that \"score retrieval\" reads")
 	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
 	return command
 }
@@ -85,7 +87,7 @@ func recallOf(row report.RetrievalRow) *recallJSON {
 	return &recallJSON{at(row.ImageToText), at(row.TextToImage)}
 }
 
-func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
+func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error {
 	set, err := e.open()
 	if err != nil {
 		return err
@@ -113,7 +115,9 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
 		Top    int         `json:"top"`
 		ITC    *recallJSON `json:"itc"`
 		ITM    *recallJSON `json:"itm,omitempty"` // ITC, the best Top re-ranked
+		Passes int         `json:"passes"`        // pairs that ITM judged
 		Chance *recallJSON `json:"chance"`
+		Hashes *provenance `json:"hashes"`
 	}{Images: len(set.Records), Texts: len(found.texts), Top: top}
 	itc, err := recalls("ITC", found.itc, transpose(found.itc), found.imageOfText, evalSeed)
 	if err != nil {
@@ -131,6 +135,15 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
 	}
 	chance := chanceRow(len(set.Records), found.imageOfText)
 	table, result.Chance = append(table, chance), recallOf(chance)
+	result.Passes = found.passes
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top}); err != nil {
+		return err
+	}
+	if scores != "" {
+		if err := found.writeCase(scores, len(set.Records)); err != nil {
+			return err
+		}
+	}
 	predictions, err := found.predictions(set, top)
 	if err != nil {
 		return err
@@ -173,7 +186,7 @@ func percent(i eval.Interval) string {
 
 func newEvalCaptionCommand() *cobra.Command {
 	var e evaluation
-	var prompt, trainData string
+	var prompt, trainData, domains string
 	var o generate.Options
 	command := &cobra.Command{
 		Use:   "caption --checkpoint DIR --data PATH",
@@ -183,22 +196,25 @@ scales (0 to 1, 0 to 10). Where records hold the truth of a drawn scene, it also
 state rightly; where they hold questions, it asks them. With --train-data, answers are compared with those of a guesser
 that never sees a picture and gives the most frequent training answer. Intervals are 95 %, by bootstrap over pictures.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, domains, o) },
 	}
 	e.flags(command, "that writes")
 	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"")
 	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
+	command.Flags().StringVar(&domains, "domains", "", "COCO annotations whose images have file_name and domain, as NoCaps' do: also score each domain apart")
 	generationFlags(command, &o)
 	return command
 }
 
 // captionResult is what "eval caption --json" prints. What the data does not allow to measure is absent.
 type captionResult struct {
-	Images     int              `json:"images"`
-	BLEU4      eval.Interval    `json:"bleu4"`
-	CIDEr      eval.Interval    `json:"cider"`
-	Attributes *attributeResult `json:"attributes,omitempty"` // percent
-	Questions  *questionResult  `json:"questions,omitempty"`  // percent
+	Images     int                     `json:"images"`
+	BLEU4      eval.Interval           `json:"bleu4"`
+	CIDEr      eval.Interval           `json:"cider"`
+	Attributes *attributeResult        `json:"attributes,omitempty"` // percent
+	Questions  *questionResult         `json:"questions,omitempty"`  // percent
+	Domains    map[string]captionSlice `json:"domains,omitempty"`    // each scored as a corpus of its own
+	Hashes     *provenance             `json:"hashes"`
 }
 
 type attributeResult struct {
@@ -213,11 +229,15 @@ type questionResult struct {
 	Kinds    map[string]*questionResult `json:"kinds,omitempty"`
 }
 
-func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o generate.Options) error {
+func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData, domainFile string, o generate.Options) error {
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
 	set, err := e.open()
+	if err != nil {
+		return err
+	}
+	domains, err := readDomains(domainFile)
 	if err != nil {
 		return err
 	}
@@ -253,6 +273,15 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o gen
 		return err
 	}
 	result := w.result()
+	if domains != nil {
+		if result.Domains, err = w.domains(set, domains); err != nil {
+			return err
+		}
+	}
+	settings := map[string]any{"protocol": "caption", "prompt": prompt, "generation": o}
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, settings); err != nil {
+		return err
+	}
 	if e.json {
 		return writeJSON(cmd.OutOrStdout(), result)
 	}
@@ -287,6 +316,10 @@ func (r *captionResult) print(out io.Writer) error {
 	fmt.Fprintf(&b, "%d pictures [95 %% interval]\n\n", r.Images)
 	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "BLEU-4", r.BLEU4.Mean, r.BLEU4.Low, r.BLEU4.High)
 	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "CIDEr", r.CIDEr.Mean, r.CIDEr.Low, r.CIDEr.High)
+	for _, name := range slices.Sorted(maps.Keys(r.Domains)) {
+		d := r.Domains[name]
+		fmt.Fprintf(&b, "  %-18s%d pictures   BLEU-4 %.3f   CIDEr %.3f\n", name, d.Images, d.BLEU4, d.CIDEr)
+	}
 	if a := r.Attributes; a != nil {
 		fmt.Fprintf(&b, "\n%-20s%s\n", "attributes, percent", percent(a.All))
 		for _, name := range shapes.Attributes {

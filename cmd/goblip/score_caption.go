@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,14 +25,15 @@ coco-caption (pycocoevalcap), tokens included. Every scored image needs a captio
 out, and with them their share of CIDEr's document frequencies. "CIDEr" is CIDEr-D, which papers report, "CIDEr_plain"
 the older one without the D.
 
-METEOR is computed here, with the word lists and paraphrases of your own copy of meteor-1.5.jar (--meteor); SPICE by your
-own Java and spice-1.0.jar (--spice). Both come with the Python package pycocoevalcap. Without them they are left out.`,
+METEOR's alignments are made by your own Java and meteor-1.5.jar (--meteor), SPICE by spice-1.0.jar (--spice). Both jars come
+with the Python package pycocoevalcap 1.2; METEOR's has its table of paraphrases in data/ beside it. Without them these
+two are left out.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := c.check(); err != nil {
 				return err
 			}
-			report, metrics, err := c.score(command.ErrOrStderr())
+			report, metrics, err := c.score(command.Context(), command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -44,13 +46,15 @@ own Java and spice-1.0.jar (--spice). Both come with the Python package pycocoev
 	c.flags(command, "captions", "an image or, where it has none, of an annotation in --refs, such as the domain of NoCaps")
 	command.Flags().StringVar(&c.refs, "refs", "", "file of reference captions (COCO annotations)")
 	command.Flags().StringVar(&c.hyps, "hyps", "", "file of captions to score (COCO results)")
+	command.Flags().StringVar(&c.meteor, "meteor", "", "your meteor-1.5.jar, run by your Java")
+	command.Flags().StringVar(&c.spice, "spice", "", "your spice-1.0.jar, run by your Java")
 	requireFlags(command, "refs", "hyps")
 	return command
 }
 
 type captionScoring struct {
 	scoreOptions
-	refs, hyps string
+	refs, hyps, meteor, spice string
 }
 
 // captionReport is what "score caption --json" prints. A metric that was not computed is absent.
@@ -209,16 +213,34 @@ func (r *references) captionsFor(path string) (order []fileID, captions map[file
 }
 
 // metrics scores the captions of some images, as a corpus of their own.
-func (c *captionScoring) metrics(images []fileID, texts map[fileID][]string, captions map[fileID]string) ([]eval.CaptionMetric, error) {
+func (c *captionScoring) metrics(ctx context.Context, images []fileID, texts map[fileID][]string, captions map[fileID]string) ([]eval.CaptionMetric, error) {
 	hyps, refs := make([]string, len(images)), make([][]string, len(images))
 	for i, id := range images {
 		hyps[i], refs[i] = captions[id], texts[id]
 	}
 	tokenHyps, tokenRefs := eval.TokenizeCaptions(hyps, refs)
-	return eval.CaptionMetrics(tokenHyps, tokenRefs)
+	metrics, err := eval.CaptionMetrics(tokenHyps, tokenRefs)
+	if err != nil {
+		return nil, err
+	}
+	if c.meteor != "" {
+		stats, err := meteor(ctx, c.meteor, tokenHyps, tokenRefs)
+		if err != nil {
+			return nil, err
+		}
+		metrics = append(metrics, eval.MeteorMetric(stats))
+	}
+	if c.spice != "" {
+		scores, err := spice(ctx, c.spice, tokenHyps, tokenRefs)
+		if err != nil {
+			return nil, err
+		}
+		metrics = append(metrics, eval.CaptionMetric{Name: "SPICE", Of: eval.MeanOf(scores), Images: scores})
+	}
+	return metrics, nil
 }
 
-func (c *captionScoring) score(notes io.Writer) (*captionReport, []metric, error) {
+func (c *captionScoring) score(ctx context.Context, notes io.Writer) (*captionReport, []metric, error) {
 	refs, err := readReferences(c.refs, c.slice)
 	if err != nil {
 		return nil, nil, err
@@ -238,7 +260,7 @@ func (c *captionScoring) score(notes io.Writer) (*captionReport, []metric, error
 	if left := len(refs.texts) - len(images); left > 0 {
 		fmt.Fprintf(notes, "goblip: warning: %s: %d of %d annotated images have no caption and are left out\n", c.hyps, left, len(refs.texts))
 	}
-	scored, err := c.metrics(images, refs.texts, captions)
+	scored, err := c.metrics(ctx, images, refs.texts, captions)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", c.hyps, err)
 	}
@@ -260,7 +282,7 @@ func (c *captionScoring) score(notes io.Writer) (*captionReport, []metric, error
 		if len(theirs) != len(images) {
 			return nil, nil, fmt.Errorf("%s captions %d images, %s %d: both must caption the same", c.against, len(theirs), c.hyps, len(images))
 		}
-		other, err := c.metrics(images, refs.texts, theirs)
+		other, err := c.metrics(ctx, images, refs.texts, theirs)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", c.against, err)
 		}
@@ -270,13 +292,13 @@ func (c *captionScoring) score(notes io.Writer) (*captionReport, []metric, error
 		return nil, nil, err
 	}
 	if c.slice != "" {
-		report.Slices, err = c.slices(images, refs, captions)
+		report.Slices, err = c.slices(ctx, images, refs, captions)
 	}
 	return report, metrics, err
 }
 
 // slices scores the images of each value of a field.
-func (c *captionScoring) slices(images []fileID, refs *references, captions map[fileID]string) (map[string]captionSlice, error) {
+func (c *captionScoring) slices(ctx context.Context, images []fileID, refs *references, captions map[fileID]string) (map[string]captionSlice, error) {
 	parts := map[string][]fileID{}
 	for _, id := range images {
 		name := refs.sliceOf[id]
@@ -284,7 +306,7 @@ func (c *captionScoring) slices(images []fileID, refs *references, captions map[
 	}
 	out := map[string]captionSlice{}
 	for name, part := range parts {
-		scored, err := c.metrics(part, refs.texts, captions)
+		scored, err := c.metrics(ctx, part, refs.texts, captions)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", c.slice, name, err)
 		}

@@ -21,7 +21,7 @@ func FuzzScoreFiles(f *testing.F) {
 			}
 		}
 		c := captionScoring{refs: a, hyps: b}
-		_, _, _ = c.score(io.Discard)
+		_, _, _ = c.score(t.Context(), io.Discard)
 		for _, variant := range []string{"vqav2", "vizwiz", "gqa"} {
 			v := vqaScoring{annotations: a, results: b, variant: variant}
 			_, _, _ = v.score()

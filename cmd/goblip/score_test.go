@@ -19,7 +19,7 @@ func runScore(t *testing.T, args ...string) (string, error) {
 	command.SetArgs(args)
 	command.SetOut(&out)
 	command.SetErr(io.Discard)
-	err := command.Execute()
+	err := command.ExecuteContext(t.Context())
 	return out.String(), err
 }
 
