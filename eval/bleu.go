@@ -64,20 +64,22 @@ func (c *bleuCounts) add(other *bleuCounts) {
 
 func countBLEU(hyp *sentence, refs []sentence) bleuCounts {
 	c := bleuCounts{length: len(hyp.words), refLength: -1}
-	most := map[gramKey]int{} // n-gram -> its largest count in one reference
+	most, at := make([]int, len(hyp.grams)), places(hyp.grams) // of the caption's n-grams, the largest count in one reference
 	for j := range refs {
 		if n := len(refs[j].words); c.refLength < 0 || closer(n, c.refLength, c.length) {
 			c.refLength = n
 		}
 		for _, g := range refs[j].grams {
-			most[g.key] = max(most[g.key], g.count)
+			if k, there := at[g.id]; there {
+				most[k] = max(most[k], g.count)
+			}
 		}
 	}
 	for n := range maxOrder {
 		c.guess[n] = max(0, len(hyp.words)-n)
 	}
-	for _, g := range hyp.grams {
-		c.correct[g.order] += min(g.count, most[g.key])
+	for k, g := range hyp.grams {
+		c.correct[g.order] += min(g.count, most[k])
 	}
 	return c
 }

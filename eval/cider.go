@@ -8,7 +8,7 @@ const ciderSigma = 6
 // ciderVector is a caption as CIDEr sees it: its n-grams weighted by how rare they are among the images.
 type ciderVector struct {
 	grams  []nGram
-	weight map[gramKey]float64
+	weight []float64 // of each
 	norm   [maxOrder]float64
 	length int // number of bigrams: the reference program's idea of a length
 }
@@ -41,25 +41,17 @@ func PlainCIDEr(hyps []string, refs [][]string) (corpus float64, images []float6
 
 // cider returns CIDEr-D and plain CIDEr of each image.
 func (c *captionCorpus) cider() (d, plain []float64) {
-	frequency := map[gramKey]int{} // n-gram -> images whose references hold it
-	last := map[gramKey]int{}      // n-gram -> 1 + the last image that was counted for it
-	for i := range c.refs {
-		for j := range c.refs[i] {
-			for _, g := range c.refs[i][j].grams {
-				if last[g.key] != i+1 {
-					last[g.key] = i + 1
-					frequency[g.key]++
-				}
-			}
-		}
-	}
 	logImages := math.Log(float64(len(c.refs)))
 	d, plain = make([]float64, len(c.hyps)), make([]float64, len(c.hyps))
+	idf := make([]float64, len(c.frequency))
+	for id, n := range c.frequency {
+		idf[id] = logImages - math.Log(max(1, float64(n)))
+	}
 	parallel(len(c.hyps), func(i int) {
-		hyp := ciderVectorOf(c.hyps[i].grams, frequency, logImages)
+		hyp, at := ciderVectorOf(c.hyps[i].grams, idf), places(c.hyps[i].grams)
 		var clipped, whole [maxOrder]float64
 		for j := range c.refs[i] {
-			sc, sw := ciderSimilarity(&hyp, ciderVectorOf(c.refs[i][j].grams, frequency, logImages))
+			sc, sw := ciderSimilarity(&hyp, at, ciderVectorOf(c.refs[i][j].grams, idf))
 			for n := range maxOrder {
 				clipped[n] += sc[n]
 				whole[n] += sw[n]
@@ -77,11 +69,12 @@ func (c *captionCorpus) cider() (d, plain []float64) {
 	return d, plain
 }
 
-func ciderVectorOf(grams []nGram, frequency map[gramKey]int, logImages float64) ciderVector {
-	v := ciderVector{grams: grams, weight: make(map[gramKey]float64, len(grams))}
-	for _, g := range grams {
-		w := float64(g.count) * (logImages - math.Log(max(1, float64(frequency[g.key]))))
-		v.weight[g.key] = w
+// ciderVectorOf weighs n-grams by idf, of n-grams by number.
+func ciderVectorOf(grams []nGram, idf []float64) ciderVector {
+	v := ciderVector{grams: grams, weight: make([]float64, len(grams))}
+	for k, g := range grams {
+		w := float64(g.count) * idf[g.id]
+		v.weight[k] = w
 		v.norm[g.order] += w * w
 		if g.order == 1 {
 			v.length += g.count
@@ -93,10 +86,15 @@ func ciderVectorOf(grams []nGram, frequency map[gramKey]int, logImages float64) 
 	return v
 }
 
-// ciderSimilarity compares by n-grams of each order: as CIDEr-D, and by the cosine alone.
-func ciderSimilarity(hyp *ciderVector, ref ciderVector) (clipped, whole [maxOrder]float64) {
-	for _, g := range hyp.grams {
-		h, r := hyp.weight[g.key], ref.weight[g.key]
+// ciderSimilarity compares by n-grams of each order: as CIDEr-D, and by the cosine alone. at are the places of the
+// caption's n-grams.
+func ciderSimilarity(hyp *ciderVector, at map[uint32]int, ref ciderVector) (clipped, whole [maxOrder]float64) {
+	for k, g := range ref.grams {
+		in, there := at[g.id]
+		if !there {
+			continue
+		}
+		h, r := hyp.weight[in], ref.weight[k]
 		clipped[g.order] += min(h, r) * r
 		whole[g.order] += h * r
 	}

@@ -16,7 +16,8 @@ type gramKey [maxOrder]uint32
 // nGram is a run of order+1 words and how often it occurs.
 type nGram struct {
 	key   gramKey
-	order int // number of words - 1
+	id    uint32 // its number in the corpus
+	order int    // number of words - 1
 	count int
 }
 
@@ -32,6 +33,8 @@ type sentence struct {
 type captionCorpus struct {
 	hyps []sentence
 	refs [][]sentence
+
+	frequency []int // n-gram -> images whose references hold it
 }
 
 // newCorpus numbers the words and counts the n-grams of tokenised captions.
@@ -66,21 +69,79 @@ func newCorpus(hyps []string, refs [][]string) (*captionCorpus, error) {
 			c.refs[i][j].grams = countNGrams(c.refs[i][j].words)
 		}
 	})
+	c.numberGrams()
 	return c, nil
 }
 
+// numberGrams numbers the n-grams of the corpus and counts the images whose references hold each.
+func (c *captionCorpus) numberGrams() {
+	numbers := map[gramKey]uint32{}
+	var last []int // n-gram -> 1 + the last image that was counted for it
+	number := func(g *nGram) {
+		n, seen := numbers[g.key]
+		if !seen {
+			n = uint32(len(numbers))
+			numbers[g.key] = n
+			c.frequency, last = append(c.frequency, 0), append(last, 0)
+		}
+		g.id = n
+	}
+	for i := range c.refs {
+		for j := range c.refs[i] {
+			grams := c.refs[i][j].grams
+			for k := range grams {
+				number(&grams[k])
+				if id := grams[k].id; last[id] != i+1 {
+					last[id] = i + 1
+					c.frequency[id]++
+				}
+			}
+		}
+		for k := range c.hyps[i].grams {
+			number(&c.hyps[i].grams[k])
+		}
+	}
+}
+
+// places finds n-grams by number.
+func places(grams []nGram) map[uint32]int {
+	at := make(map[uint32]int, len(grams))
+	for k, g := range grams {
+		at[g.id] = k
+	}
+	return at
+}
+
+// fewWords is the length up to which looking through a caption's n-grams is faster than a map of them.
+const fewWords = 24
+
 func countNGrams(words []uint32) []nGram {
 	grams := make([]nGram, 0, maxOrder*len(words))
-	index := make(map[gramKey]int, maxOrder*len(words))
+	var index map[gramKey]int
+	if len(words) > fewWords {
+		index = make(map[gramKey]int, maxOrder*len(words))
+	}
 	for order := range maxOrder {
+		first := len(grams) // of this order
 		for start := 0; start+order < len(words); start++ {
 			var key gramKey
 			copy(key[:], words[start:start+order+1])
-			at, seen := index[key]
-			if !seen {
+			at := -1
+			if index == nil {
+				for k := first; k < len(grams) && at < 0; k++ {
+					if grams[k].key == key {
+						at = k
+					}
+				}
+			} else if k, seen := index[key]; seen {
+				at = k
+			}
+			if at < 0 {
 				at = len(grams)
-				index[key] = at
 				grams = append(grams, nGram{key: key, order: order})
+				if index != nil {
+					index[key] = at
+				}
 			}
 			grams[at].count++
 		}

@@ -37,11 +37,24 @@ func (e *evaluation) flags(cmd *cobra.Command, kind string) {
 
 // newEvalCommand returns "eval": metrics of a model folder on a data set.
 func newEvalCommand() *cobra.Command {
+	var all runEvaluation
 	command := &cobra.Command{
 		Use:   "eval",
-		Short: "Measure a model on pictures with known captions",
-		Args:  cobra.NoArgs,
+		Short: "Measure a model on pictures with known captions, answers or classes",
+		Long: `Measures a model folder by one of the protocols below, or with --all every checkpoint of a run: its figures go to
+RUN/eval/results.json and their curves to RUN/eval/report.html.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return unknownCommand(cmd, args[0])
+			case all.run == "":
+				return cmd.Help()
+			}
+			return all.evaluate(cmd)
+		},
 	}
+	all.flags(command)
 	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand(), newEvalVQACommand(), newEvalClassifyCommand(), newEvalPOPECommand())
 	return command
 }

@@ -244,6 +244,28 @@ func TestEval(t *testing.T) {
 		failOnce(t, exitUsage, []string{"there is no {}"}, flags("eval classify --template x --checkpoint", stage1, "--data", dir)...)
 		failOnce(t, exitFailed, []string{"at least two"}, flags("eval classify --checkpoint", stage1, "--data", filepath.Join(dir, "ring"))...)
 	})
+	t.Run("all checkpoints", func(t *testing.T) {
+		run := filepath.Dir(stage2)
+		var got runResult
+		decode(t, succeed(t, flags("eval --json --all", run, "--data", test)...).stdout, &got)
+		n := len(got.Checkpoints)
+		if n == 0 || !got.Checkpoints[n-1].Final || got.Checkpoints[n-1].Step != 2 || got.Protocol != "caption" {
+			t.Fatalf("%+v", got)
+		}
+		var alone captionResult
+		decode(t, succeed(t, flags("eval caption --json --checkpoint", stage2, "--data", test)...).stdout, &alone)
+		for _, c := range got.Checkpoints {
+			if c.Step == 2 && c.Figures["cider"] != alone.CIDEr.Mean {
+				t.Errorf("step 2 (final: %t) has CIDEr %v, the final model %v", c.Final, c.Figures["cider"], alone.CIDEr.Mean)
+			}
+		}
+		page, err := os.ReadFile(filepath.Join(run, "eval", "report.html"))
+		if err != nil || !strings.Contains(string(page), "cider") {
+			t.Errorf("report.html: %v", err)
+		}
+		failOnce(t, exitUsage, []string{"--all needs --data"}, flags("eval --all", run)...)
+		failOnce(t, exitUsage, []string{"--protocol song"}, flags("eval --protocol song --data", test, "--all", run)...)
+	})
 	t.Run("mistakes", func(t *testing.T) {
 		bare := filepath.Join(t.TempDir(), "bare.jsonl")
 		write(t, bare, `{"image": "x.png"}`+"\n")
