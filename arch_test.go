@@ -30,6 +30,7 @@ var mayImport = map[string]string{
 	"train/recipes":       "models datasets checkpoints train infer",
 	"train/runlog":        "",
 	"eval":                "eval", // strings and numbers: cmd brings them
+	"eval/ptb":            "", // tokens of captions
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests

@@ -23,6 +23,7 @@
 //	  recipes/      one function a run
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
 //	eval/         metrics, from strings and numbers alone
+//	  ptb/          tokens of captions
 //	  report/       report.html
 //	internal/     pjrt finds and opens the backend; bounded reads files of others;
 //	              golden reads reference data

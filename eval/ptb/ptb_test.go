@@ -56,6 +56,17 @@ func TestStress(t *testing.T) {
 // TestGenerated compares on generated lines that no person would write: see scripts/fuzz_ptb.py.
 func TestGenerated(t *testing.T) { compare(t, readCases(t, "testdata/generated.json.gz")) }
 
+// TestCases compares on the cases of a file, and counts.
+func TestCases(t *testing.T) {
+	path := os.Getenv("GOBLIP_PTB_CASES")
+	if path == "" {
+		t.Skip("GOBLIP_PTB_CASES names no file: scripts/fuzz_ptb.py makes one")
+	}
+	cases := readCases(t, path)
+	compare(t, cases)
+	t.Logf("%d lines", len(cases))
+}
+
 // TestCaptions compares on 3,224 captions of COCO where they are: GOBLIP_METRICS names their folder.
 func TestCaptions(t *testing.T) {
 	dir := os.Getenv("GOBLIP_METRICS")
