@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -65,19 +66,22 @@ def main():
             json.dump(results, f)
 
         def seconds(command):
-            best, printed = float("inf"), b""
+            best, cpu, printed = float("inf"), float("inf"), b""
             for _ in range(args.repeat):
-                start = time.perf_counter()
+                start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
                 printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
                 best = min(best, time.perf_counter() - start)
-            return best, printed
+                now = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu = min(cpu, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime)
+            return best, cpu, printed
 
-        ours, printed = seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])
-        theirs, _ = seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out])
+        ours, our_cpu, printed = seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])
+        theirs, their_cpu, _ = seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out])
         got, want = json.loads(printed)["overall"], json.load(open(out))
     worst = max(abs(got[k] - v) for k, v in want.items())
     print(f"{args.images} images, {len(annotations)} references, best of {args.repeat}: Python {theirs:.2f} s, "
-          f"goblip {ours:.2f} s, ratio {theirs / ours:.1f}; largest difference of a score {worst:.1e}")
+          f"goblip {ours:.2f} s, ratio {theirs / ours:.1f}; processor seconds {their_cpu:.2f} and {our_cpu:.2f}, "
+          f"ratio {their_cpu / our_cpu:.1f}; largest difference of a score {worst:.1e}")
     if worst > 1e-9:
         sys.exit("the scores differ")
 
