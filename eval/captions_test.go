@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"goblip/eval/ptb"
 )
 
 type captionCase struct {
@@ -131,6 +133,14 @@ func TestCaptionsShuffled(t *testing.T) {
 	compareScores(t, "shuffled", got, c.Overall)
 	for i, o := range order {
 		compareScores(t, fmt.Sprintf("shuffled image %d", o), images[i], c.Images[o].Expected)
+	}
+}
+
+// TestTokenizeBlocks: blocks of captions that are tokenised side by side give what all at once give.
+func TestTokenizeBlocks(t *testing.T) {
+	lines := slices.Repeat([]string{"full of vitamin C.", "a dog", "vitamin C.", "The dog sits."}, 100)[3:]
+	if got, want := tokenizeAll(lines), ptb.Lines(lines); !slices.Equal(got, want) {
+		t.Errorf("blocks give %q, all at once %q", got, want)
 	}
 }
 

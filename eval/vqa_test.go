@@ -3,6 +3,7 @@ package eval
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -111,6 +112,19 @@ func TestVQARules(t *testing.T) {
 	}
 	if _, _, err := ScoreVQA(nil, VQAv2); err == nil {
 		t.Error("no questions: no error")
+	}
+}
+
+func TestVQAPoints(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{strings.Repeat(".", 40) + "x", strings.Repeat(".", 8) + "x"}, // 32 go
+		{"v1.5 end.", "v1.5 end"},
+		{"1,000 a/b", "1000 ab"},
+		{"a/b", "a b"},
+	} {
+		if got := vqaPunctuation(c.in); got != c.want {
+			t.Errorf("%q -> %q, want %q", c.in, got, c.want)
+		}
 	}
 }
 
