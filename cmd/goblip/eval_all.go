@@ -286,7 +286,7 @@ func (r *runResult) print(out io.Writer, page string) error {
 		}
 		fmt.Fprintf(out, "%s\n", name)
 		for _, figure := range figureNames(c.Figures) {
-			fmt.Fprintf(out, "  %-34s%.3f\n", figure, c.Figures[figure])
+			fmt.Fprintf(out, "  %-40s%.3f\n", figure, c.Figures[figure])
 		}
 	}
 	_, err := fmt.Fprintf(out, "curves: %s\n", page)
