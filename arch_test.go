@@ -31,6 +31,7 @@ var mayImport = map[string]string{
 	"train/runlog":        "",
 	"capfilt":             "models datasets checkpoints infer eval capfilt", // training comes in as functions
 	"eval":                "eval", // strings and numbers: cmd brings them
+	"eval/ptb":            "", // tokens of captions
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests

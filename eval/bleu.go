@@ -1,13 +1,6 @@
 package eval
 
-import (
-	"math"
-	"math/rand/v2"
-	"strings"
-)
-
-// maxOrder is the longest n-gram that BLEU and CIDEr count.
-const maxOrder = 4
+import "math"
 
 // The two constants keep the reference program's precisions finite: an order without a single match is tiny, not 0.
 const (
@@ -27,48 +20,40 @@ type bleuCounts struct {
 // length is the one closest to the caption's, the shorter of two equally close. Corpus BLEU comes from summed counts:
 // it is not the mean of the images.
 func BLEU(hyps []string, refs [][]string) (corpus [maxOrder]float64, images [][maxOrder]float64, err error) {
-	if err := checkCaptions(hyps, refs); err != nil {
+	c, err := newCorpus(hyps, refs)
+	if err != nil {
 		return corpus, nil, err
 	}
-	var total bleuCounts
+	counts := c.bleu()
 	images = make([][maxOrder]float64, len(hyps))
-	for i, hyp := range hyps {
-		c := countBLEU(hyp, refs[i])
-		images[i] = c.score()
-		total.add(c)
+	for i := range counts {
+		images[i] = counts[i].score()
 	}
-	return total.score(), images, nil
+	return sumBLEU(counts, nil).score(), images, nil
 }
 
-// BLEU4Interval returns BLEU-4 of the corpus with its percentile bootstrap interval: images are drawn, and their counts
-// summed, because corpus BLEU is not a mean. Captions and references are as written by people.
-func BLEU4Interval(hyps []string, refs [][]string, seed uint64) (Interval, error) {
-	if err := checkCaptions(hyps, refs); err != nil {
-		return Interval{}, err
-	}
-	counts := make([]bleuCounts, len(hyps))
-	var total bleuCounts
-	for i, hyp := range hyps {
-		tokens := make([]string, len(refs[i]))
-		for j, ref := range refs[i] {
-			tokens[j] = Tokenize(ref)
-		}
-		counts[i] = countBLEU(Tokenize(hyp), tokens)
-		total.add(counts[i])
-	}
-	rng := rand.New(rand.NewPCG(seed, 0))
-	scores := make([]float64, bootstrapResamples)
-	for r := range scores {
-		var drawn bleuCounts
-		for range counts {
-			drawn.add(counts[rng.IntN(len(counts))])
-		}
-		scores[r] = drawn.score()[maxOrder-1]
-	}
-	return percentiles(total.score()[maxOrder-1], scores), nil
+// bleu counts each image.
+func (c *captionCorpus) bleu() []bleuCounts {
+	counts := make([]bleuCounts, len(c.hyps))
+	parallel(len(counts), func(i int) { counts[i] = countBLEU(&c.hyps[i], c.refs[i]) })
+	return counts
 }
 
-func (c *bleuCounts) add(other bleuCounts) {
+// sumBLEU adds up the counts of the images drawn; nil: of all.
+func sumBLEU(counts []bleuCounts, draw []int) (total bleuCounts) {
+	if draw == nil {
+		for i := range counts {
+			total.add(&counts[i])
+		}
+		return total
+	}
+	for _, i := range draw {
+		total.add(&counts[i])
+	}
+	return total
+}
+
+func (c *bleuCounts) add(other *bleuCounts) {
 	c.length += other.length
 	c.refLength += other.refLength
 	for n := range maxOrder {
@@ -77,24 +62,24 @@ func (c *bleuCounts) add(other bleuCounts) {
 	}
 }
 
-func countBLEU(hyp string, refs []string) bleuCounts {
-	words := strings.Fields(hyp)
-	c := bleuCounts{length: len(words), refLength: -1}
-	most := map[string]int{} // n-gram -> its largest count in one reference
-	for _, ref := range refs {
-		refWords := strings.Fields(ref)
-		if n := len(refWords); c.refLength < 0 || closer(n, c.refLength, c.length) {
+func countBLEU(hyp *sentence, refs []sentence) bleuCounts {
+	c := bleuCounts{length: len(hyp.words), refLength: -1}
+	most, at := make([]int, len(hyp.grams)), places(hyp.grams) // of the caption's n-grams, the largest count in one reference
+	for j := range refs {
+		if n := len(refs[j].words); c.refLength < 0 || closer(n, c.refLength, c.length) {
 			c.refLength = n
 		}
-		for _, g := range countNGrams(refWords) {
-			most[g.text] = max(most[g.text], g.count)
+		for _, g := range refs[j].grams {
+			if k, there := at[g.id]; there {
+				most[k] = max(most[k], g.count)
+			}
 		}
 	}
 	for n := range maxOrder {
-		c.guess[n] = max(0, len(words)-n)
+		c.guess[n] = max(0, len(hyp.words)-n)
 	}
-	for _, g := range countNGrams(words) {
-		c.correct[g.order] += min(g.count, most[g.text])
+	for k, g := range hyp.grams {
+		c.correct[g.order] += min(g.count, most[k])
 	}
 	return c
 }
@@ -117,31 +102,4 @@ func (c bleuCounts) score() [maxOrder]float64 {
 		scores[n] = penalty * math.Pow(product, 1/float64(n+1))
 	}
 	return scores
-}
-
-// nGram is a run of order+1 words and how often it occurs.
-type nGram struct {
-	text  string
-	order int // number of words - 1
-	count int
-}
-
-// countNGrams lists the n-grams of all orders in the order of their first occurrence, so that sums over them do not
-// depend on the order of a map.
-func countNGrams(words []string) []nGram {
-	var grams []nGram
-	index := map[string]int{}
-	for order := range maxOrder {
-		for start := 0; start+order < len(words); start++ {
-			text := strings.Join(words[start:start+order+1], " ")
-			at, seen := index[text]
-			if !seen {
-				at = len(grams)
-				index[text] = at
-				grams = append(grams, nGram{text: text, order: order})
-			}
-			grams[at].count++
-		}
-	}
-	return grams
 }

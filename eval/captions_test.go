@@ -3,9 +3,12 @@ package eval
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"goblip/eval/ptb"
 )
 
 type captionCase struct {
@@ -49,6 +52,7 @@ func compareScores(t *testing.T, what string, got, want CaptionScores) {
 	}{
 		{"Bleu_1", got.BLEU1, want.BLEU1}, {"Bleu_2", got.BLEU2, want.BLEU2}, {"Bleu_3", got.BLEU3, want.BLEU3},
 		{"Bleu_4", got.BLEU4, want.BLEU4}, {"ROUGE_L", got.ROUGEL, want.ROUGEL}, {"CIDEr", got.CIDEr, want.CIDEr},
+		{"CIDEr_plain", got.Plain, want.Plain},
 	} {
 		if !(math.Abs(m.got-m.want) <= 1e-9+1e-9*math.Abs(m.want)) {
 			t.Errorf("%s: %s = %v, want %v", what, m.name, m.got, m.want)
@@ -56,39 +60,105 @@ func compareScores(t *testing.T, what string, got, want CaptionScores) {
 	}
 }
 
-// TestCaptionMetricsLarge is the same comparison from raw text on 300 images, where that data is. The tokeniser is the
-// only source of difference left, hence the wider tolerance.
+// TestCaptionMetricsLarge is the same comparison from raw text on 300 images, and on the 72, where that data is.
 func TestCaptionMetricsLarge(t *testing.T) {
-	var annotations struct {
-		Annotations []struct {
+	for _, name := range []string{"edge", "fakecap300"} {
+		var annotations struct {
+			Images      []struct{ ID int }
+			Annotations []struct {
+				ImageID int `json:"image_id"`
+				Caption string
+			}
+		}
+		var results []struct {
 			ImageID int `json:"image_id"`
 			Caption string
 		}
+		var expected struct {
+			Overall CaptionScores
+			Images  []struct {
+				ImageID int `json:"image_id"`
+				CaptionScores
+			}
+		}
+		readReference(t, "captions_"+name+"_annotations.json.gz", &annotations)
+		readReference(t, "captions_"+name+"_results.json.gz", &results)
+		readReference(t, "captions_"+name+"_expected.json.gz", &expected)
+		refsOf, captionOf := map[int][]string{}, map[int]string{}
+		for _, a := range annotations.Annotations {
+			refsOf[a.ImageID] = append(refsOf[a.ImageID], a.Caption)
+		}
+		for _, r := range results {
+			captionOf[r.ImageID] = r.Caption
+		}
+		want := map[int]CaptionScores{}
+		for _, image := range expected.Images {
+			want[image.ImageID] = image.CaptionScores
+		}
+		var hyps []string
+		var refs [][]string
+		for _, image := range annotations.Images {
+			hyps, refs = append(hyps, captionOf[image.ID]), append(refs, refsOf[image.ID])
+		}
+		got, images, err := Captions(hyps, refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareScores(t, name, got, expected.Overall)
+		for i, image := range annotations.Images {
+			compareScores(t, fmt.Sprintf("%s %d", name, image.ID), images[i], want[image.ID])
+		}
 	}
-	var results []struct {
-		ImageID int `json:"image_id"`
-		Caption string
+}
+
+// TestCaptionsShuffled: the order of the images changes no score but by rounding.
+func TestCaptionsShuffled(t *testing.T) {
+	var c captionCase
+	readGzip(t, "testdata/captions_edge.json.gz", &c)
+	rng := rand.New(rand.NewPCG(3, 0))
+	order := rng.Perm(len(c.Images))
+	read := func(order []int) ([]string, [][]string) {
+		var hyps []string
+		var refs [][]string
+		for _, i := range order {
+			hyps, refs = append(hyps, c.Images[i].Hypothesis), append(refs, c.Images[i].References)
+		}
+		return hyps, refs
 	}
-	var expected struct{ Overall CaptionScores }
-	readReference(t, "captions_fakecap300_annotations.json.gz", &annotations)
-	readReference(t, "captions_fakecap300_results.json.gz", &results)
-	readReference(t, "captions_fakecap300_expected.json.gz", &expected)
-	refsOf := map[int][]string{}
-	for _, a := range annotations.Annotations {
-		refsOf[a.ImageID] = append(refsOf[a.ImageID], a.Caption)
-	}
-	var hyps []string
-	var refs [][]string
-	for _, r := range results {
-		hyps = append(hyps, r.Caption)
-		refs = append(refs, refsOf[r.ImageID])
-	}
-	got, _, err := Captions(hyps, refs)
+	hyps, refs := read(order)
+	got, images, err := TokenizedCaptions(hyps, refs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if math.Abs(got.CIDEr-expected.Overall.CIDEr) > 1e-3 || math.Abs(got.BLEU4-expected.Overall.BLEU4) > 1e-4 {
-		t.Errorf("got %+v, want %+v", got, expected.Overall)
+	compareScores(t, "shuffled", got, c.Overall)
+	for i, o := range order {
+		compareScores(t, fmt.Sprintf("shuffled image %d", o), images[i], c.Images[o].Expected)
+	}
+}
+
+// TestTokenizeBlocks: blocks of captions that are tokenised side by side give what all at once give.
+func TestTokenizeBlocks(t *testing.T) {
+	lines := slices.Repeat([]string{"full of vitamin C.", "a dog", "vitamin C.", "The dog sits."}, 100)[3:]
+	if got, want := tokenizeAll(lines), ptb.Lines(lines); !slices.Equal(got, want) {
+		t.Errorf("blocks give %q, all at once %q", got, want)
+	}
+}
+
+// TestIdenticalCaptions: a caption that equals its only reference has the most of every metric.
+func TestIdenticalCaptions(t *testing.T) {
+	hyps := []string{"A red circle on the left.", "two blue squares beside a green star", "the cat isn't on its mat"}
+	var refs [][]string
+	for _, h := range hyps {
+		refs = append(refs, []string{h})
+	}
+	_, images, err := Captions(hyps, refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range images {
+		if s.BLEU4 < 0.99999 || s.ROUGEL < 0.99999 || s.CIDEr < 9.99999 || s.Plain < 9.99999 {
+			t.Errorf("%q against itself: %+v", hyps[i], s)
+		}
 	}
 }
 
@@ -117,9 +187,9 @@ func ExampleCaptions() {
 	// Output: BLEU-1 0.83 CIDEr 3.49
 }
 
-// TestBLEU4Interval: equal images give no width, different ones an interval around the corpus' score.
-func TestBLEU4Interval(t *testing.T) {
-	same, err := BLEU4Interval(slices.Repeat([]string{"A red circle on the left."}, 5), slices.Repeat([][]string{{"a red circle on the left"}}, 5), 1)
+// TestCaptionInterval: equal images give no width, different ones an interval around the corpus' score.
+func TestCaptionInterval(t *testing.T) {
+	same, err := CaptionInterval("Bleu_4", slices.Repeat([]string{"A red circle on the left."}, 5), slices.Repeat([][]string{{"a red circle on the left"}}, 5), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,14 +202,14 @@ func TestBLEU4Interval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	interval, err := BLEU4Interval(hyps, refs, 1)
+	interval, err := CaptionInterval("Bleu_4", hyps, refs, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if interval.Mean != corpus.BLEU4 || !(interval.Low < interval.Mean && interval.Mean < interval.High) {
 		t.Errorf("got %+v, want an interval around %g", interval, corpus.BLEU4)
 	}
-	if _, err := BLEU4Interval(nil, nil, 1); err == nil {
+	if _, err := CaptionInterval("Bleu_4", nil, nil, 1); err == nil {
 		t.Error("no captions: no error")
 	}
 }

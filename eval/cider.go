@@ -1,9 +1,6 @@
 package eval
 
-import (
-	"math"
-	"strings"
-)
+import "math"
 
 // ciderSigma is the width of the penalty on a difference of lengths.
 const ciderSigma = 6
@@ -11,7 +8,7 @@ const ciderSigma = 6
 // ciderVector is a caption as CIDEr sees it: its n-grams weighted by how rare they are among the images.
 type ciderVector struct {
 	grams  []nGram
-	weight map[string]float64
+	weight []float64 // of each
 	norm   [maxOrder]float64
 	length int // number of bigrams: the reference program's idea of a length
 }
@@ -23,50 +20,61 @@ type ciderVector struct {
 // An n-gram is weighted by the number of images whose references hold it. So a score depends on the set of images:
 // a subset has other scores, and a single image has 0.
 func CIDEr(hyps []string, refs [][]string) (corpus float64, images []float64, err error) {
-	if err := checkCaptions(hyps, refs); err != nil {
+	c, err := newCorpus(hyps, refs)
+	if err != nil {
 		return 0, nil, err
 	}
-	refGrams := make([][][]nGram, len(refs))
-	frequency := map[string]int{} // n-gram -> images whose references hold it
-	for i, imageRefs := range refs {
-		seen := map[string]bool{}
-		for _, ref := range imageRefs {
-			grams := countNGrams(strings.Fields(ref))
-			refGrams[i] = append(refGrams[i], grams)
-			for _, g := range grams {
-				if !seen[g.text] {
-					seen[g.text] = true
-					frequency[g.text]++
-				}
-			}
-		}
-	}
-	logImages := math.Log(float64(len(refs)))
-	images = make([]float64, len(hyps))
-	for i, hyp := range hyps {
-		h := ciderVectorOf(countNGrams(strings.Fields(hyp)), frequency, logImages)
-		var orders [maxOrder]float64
-		for _, grams := range refGrams[i] {
-			similarity := ciderSimilarity(h, ciderVectorOf(grams, frequency, logImages))
-			for n := range maxOrder {
-				orders[n] += similarity[n]
-			}
-		}
-		sum := 0.0
-		for _, o := range orders {
-			sum += o
-		}
-		images[i] = 10 * sum / maxOrder / float64(len(refs[i]))
-		corpus += images[i]
-	}
-	return corpus / float64(len(hyps)), images, nil
+	images, _ = c.cider()
+	return meanOf(images, nil), images, nil
 }
 
-func ciderVectorOf(grams []nGram, frequency map[string]int, logImages float64) ciderVector {
-	v := ciderVector{grams: grams, weight: make(map[string]float64, len(grams))}
-	for _, g := range grams {
-		w := float64(g.count) * (logImages - math.Log(max(1, float64(frequency[g.text]))))
-		v.weight[g.text] = w
+// PlainCIDEr is CIDEr as its paper defines it first: the cosine of the weighted n-gram counts, times 10, without the
+// clipping and the penalty of CIDEr-D (see [CIDEr]).
+func PlainCIDEr(hyps []string, refs [][]string) (corpus float64, images []float64, err error) {
+	c, err := newCorpus(hyps, refs)
+	if err != nil {
+		return 0, nil, err
+	}
+	_, images = c.cider()
+	return meanOf(images, nil), images, nil
+}
+
+// cider returns CIDEr-D and plain CIDEr of each image.
+func (c *captionCorpus) cider() (d, plain []float64) {
+	logImages := math.Log(float64(len(c.refs)))
+	d, plain = make([]float64, len(c.hyps)), make([]float64, len(c.hyps))
+	idf := make([]float64, len(c.frequency))
+	for id, n := range c.frequency {
+		idf[id] = logImages - math.Log(max(1, float64(n)))
+	}
+	parallel(len(c.hyps), func(i int) {
+		hyp, at := ciderVectorOf(c.hyps[i].grams, idf), places(c.hyps[i].grams)
+		var clipped, whole [maxOrder]float64
+		for j := range c.refs[i] {
+			sc, sw := ciderSimilarity(&hyp, at, ciderVectorOf(c.refs[i][j].grams, idf))
+			for n := range maxOrder {
+				clipped[n] += sc[n]
+				whole[n] += sw[n]
+			}
+		}
+		mean := func(orders [maxOrder]float64) float64 {
+			sum := 0.0
+			for _, o := range orders {
+				sum += o
+			}
+			return 10 * sum / maxOrder / float64(len(c.refs[i]))
+		}
+		d[i], plain[i] = mean(clipped), mean(whole)
+	})
+	return d, plain
+}
+
+// ciderVectorOf weighs n-grams by idf, of n-grams by number.
+func ciderVectorOf(grams []nGram, idf []float64) ciderVector {
+	v := ciderVector{grams: grams, weight: make([]float64, len(grams))}
+	for k, g := range grams {
+		w := float64(g.count) * idf[g.id]
+		v.weight[k] = w
 		v.norm[g.order] += w * w
 		if g.order == 1 {
 			v.length += g.count
@@ -78,19 +86,26 @@ func ciderVectorOf(grams []nGram, frequency map[string]int, logImages float64) c
 	return v
 }
 
-func ciderSimilarity(hyp, ref ciderVector) [maxOrder]float64 {
-	var s [maxOrder]float64
-	for _, g := range hyp.grams {
-		r := ref.weight[g.text]
-		s[g.order] += min(hyp.weight[g.text], r) * r
+// ciderSimilarity compares by n-grams of each order: as CIDEr-D, and by the cosine alone. at are the places of the
+// caption's n-grams.
+func ciderSimilarity(hyp *ciderVector, at map[uint32]int, ref ciderVector) (clipped, whole [maxOrder]float64) {
+	for k, g := range ref.grams {
+		in, there := at[g.id]
+		if !there {
+			continue
+		}
+		h, r := hyp.weight[in], ref.weight[k]
+		clipped[g.order] += min(h, r) * r
+		whole[g.order] += h * r
 	}
 	delta := float64(hyp.length - ref.length)
 	penalty := math.Exp(-delta * delta / (2 * ciderSigma * ciderSigma))
 	for n := range maxOrder {
 		if hyp.norm[n] != 0 && ref.norm[n] != 0 {
-			s[n] /= hyp.norm[n] * ref.norm[n]
+			clipped[n] /= hyp.norm[n] * ref.norm[n]
+			whole[n] /= hyp.norm[n] * ref.norm[n]
 		}
-		s[n] *= penalty
+		clipped[n] *= penalty
 	}
-	return s
+	return clipped, whole
 }

@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Float is the type of a score.
@@ -112,6 +113,16 @@ func rank[F Float](row []F, right []int, ties TieRule) int {
 // RecallOf turns ranks into recalls in percent.
 func RecallOf(ranks []int) Recall {
 	return Recall{R1: shareWithin(ranks, 1), R5: shareWithin(ranks, 5), R10: shareWithin(ranks, 10)}
+}
+
+// MedianRank is the median of ranks, counted from 1; of an even number the mean of the two in the middle.
+func MedianRank(ranks []int) float64 {
+	if len(ranks) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(ranks))
+	n := len(sorted)
+	return float64(sorted[(n-1)/2]+sorted[n/2])/2 + 1
 }
 
 // ChanceRecall returns the recall of random ranking, in percent, with the given number of candidates of which right are

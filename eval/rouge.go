@@ -10,15 +10,21 @@ const rougeBeta = 1.2
 // As in coco-caption the best precision and the best recall may come from different references, and captions are
 // split at single spaces, so that an empty caption is one empty token.
 func ROUGEL(hyps []string, refs [][]string) (corpus float64, images []float64, err error) {
-	if err := checkCaptions(hyps, refs); err != nil {
+	c, err := newCorpus(hyps, refs)
+	if err != nil {
 		return 0, nil, err
 	}
-	images = make([]float64, len(hyps))
-	for i, hyp := range hyps {
-		words := strings.Split(hyp, " ")
+	images = c.rouge()
+	return meanOf(images, nil), images, nil
+}
+
+func (c *captionCorpus) rouge() []float64 {
+	images := make([]float64, len(c.hyps))
+	parallel(len(images), func(i int) {
+		words := strings.Split(c.hyps[i].text, " ")
 		precision, recall := 0.0, 0.0
-		for _, ref := range refs[i] {
-			refWords := strings.Split(ref, " ")
+		for _, ref := range c.refs[i] {
+			refWords := strings.Split(ref.text, " ")
 			common := float64(longestCommonSubsequence(words, refWords))
 			precision = max(precision, common/float64(len(words)))
 			recall = max(recall, common/float64(len(refWords)))
@@ -26,9 +32,8 @@ func ROUGEL(hyps []string, refs [][]string) (corpus float64, images []float64, e
 		if precision != 0 && recall != 0 {
 			images[i] = (1 + rougeBeta*rougeBeta) * precision * recall / (recall + rougeBeta*rougeBeta*precision)
 		}
-		corpus += images[i]
-	}
-	return corpus / float64(len(hyps)), images, nil
+	})
+	return images
 }
 
 // longestCommonSubsequence returns the length of the longest sequence of words that both hold in order.

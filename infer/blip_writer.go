@@ -24,6 +24,9 @@ type Writer interface {
 	QuestionPrompt(question string) string
 	Answers() bool  // whether it takes questions
 	Captions() bool // whether it takes requests without a question
+
+	// AnswerTokens are an answer as the model would write it, end token included: for Options.Candidates.
+	AnswerTokens(answer string) []int32
 	Finalize()
 }
 
@@ -46,6 +49,19 @@ func (c *Captioner) Answers() bool { return true }
 
 // Captions says that a language model takes any prompt.
 func (c *Captioner) Captions() bool { return true }
+
+// AnswerTokens are the answer's words, behind a space after an OPT's prompt, and the end token.
+func (c *Captioner) AnswerTokens(answer string) []int32 {
+	_, _, end, _ := c.Config.LLM()
+	if bpe, ok := c.Words.(*text.BPE); ok && c.Config.T5 == nil {
+		return append(bpe.EncodePlain(" "+answer), int32(end))
+	}
+	ids := c.Words.Encode(answer)
+	if len(ids) == 0 || int(ids[len(ids)-1]) != end {
+		ids = append(ids, int32(end))
+	}
+	return ids
+}
 
 // BLIPWriter is a BLIP that writes: captions (BlipForConditionalGeneration), which continue a prompt,
 // or answers (BlipForQuestionAnswering), whose prompts are questions.
@@ -111,6 +127,11 @@ func (b *BLIPWriter) Finalize() {
 
 // Answers says whether the folder is of the class that answers.
 func (b *BLIPWriter) Answers() bool { return slices.Contains(b.Config.Architectures, blip.VQAClass) }
+
+// AnswerTokens are the answer's words and [SEP].
+func (b *BLIPWriter) AnswerTokens(answer string) []int32 {
+	return append(b.Words.EncodePlain(answer), int32(b.Config.Text.SEPTokenID))
+}
 
 // Captions says whether the folder is of the class that captions.
 func (b *BLIPWriter) Captions() bool { return !b.Answers() }

@@ -3,16 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"goblip/datasets"
-	"goblip/datasets/shapes"
 	"goblip/eval"
 	"goblip/eval/report"
 	"goblip/infer"
-	"goblip/models/generate"
 )
 
 // evalSeed is that of the bootstrap: a model has one interval.
@@ -35,18 +32,32 @@ func (e *evaluation) flags(cmd *cobra.Command, kind string) {
 
 // newEvalCommand returns "eval": metrics of a model folder on a data set.
 func newEvalCommand() *cobra.Command {
+	var all runEvaluation
 	command := &cobra.Command{
 		Use:   "eval",
-		Short: "Measure a model on pictures with known captions",
-		Args:  cobra.NoArgs,
+		Short: "Measure a model on pictures with known captions, answers or classes",
+		Long: `Measures a model folder by one of the protocols below, or with --all every checkpoint of a run: its figures go to
+RUN/eval/results.json and their curves to RUN/eval/report.html.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return unknownCommand(cmd, args[0])
+			case all.run == "":
+				return cmd.Help()
+			}
+			return all.evaluate(cmd)
+		},
 	}
-	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand(), newEvalVQACommand(), newEvalNLVRCommand())
+	all.flags(command)
+	command.AddCommand(newEvalRetrievalCommand(), newEvalCaptionCommand(), newEvalVQACommand(), newEvalNLVRCommand(), newEvalClassifyCommand(), newEvalPOPECommand())
 	return command
 }
 
 func newEvalRetrievalCommand() *cobra.Command {
 	var e evaluation
 	var top int
+	var scores string
 	command := &cobra.Command{
 		Use:   "retrieval --checkpoint DIR --data PATH",
 		Short: "Recall at 1, 5 and 10 of a BLIP or a stage-1 model, picture to text and text to picture",
@@ -58,10 +69,11 @@ Equal scores count against the right answer. Intervals are 95 %, by bootstrap ov
 			if top < 0 {
 				return usagef("--top %d: must not be negative", top)
 			}
-			return e.retrieval(cmd, top)
+			return e.retrieval(cmd, top, scores)
 		},
 	}
 	e.flags(command, "for retrieval (stage 1)")
+	command.Flags().StringVar(&scores, "scores", "", "write the scores here, in the layout that \"score retrieval\" reads")
 	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
 	return command
 }
@@ -83,7 +95,7 @@ func recallOf(row report.RetrievalRow) *recallJSON {
 	return &recallJSON{at(row.ImageToText), at(row.TextToImage)}
 }
 
-func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
+func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error {
 	set, err := e.open()
 	if err != nil {
 		return err
@@ -111,7 +123,9 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
 		Top    int         `json:"top"`
 		ITC    *recallJSON `json:"itc"`
 		ITM    *recallJSON `json:"itm,omitempty"` // ITC, the best Top re-ranked
+		Passes int         `json:"passes"`        // pairs that ITM judged
 		Chance *recallJSON `json:"chance"`
+		Hashes *provenance `json:"hashes"`
 	}{Images: len(set.Records), Texts: len(found.texts), Top: top}
 	itc, err := recalls("ITC", found.itc, transpose(found.itc), found.imageOfText, evalSeed)
 	if err != nil {
@@ -129,6 +143,15 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int) error {
 	}
 	chance := chanceRow(len(set.Records), found.imageOfText)
 	table, result.Chance = append(table, chance), recallOf(chance)
+	result.Passes = found.passes
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top}); err != nil {
+		return err
+	}
+	if scores != "" {
+		if err := found.writeCase(scores, len(set.Records)); err != nil {
+			return err
+		}
+	}
 	predictions, err := found.predictions(set, top)
 	if err != nil {
 		return err
@@ -167,130 +190,6 @@ func percent(i eval.Interval) string {
 		return fmt.Sprintf("%.1f", i.Mean)
 	}
 	return fmt.Sprintf("%.1f [%.1f, %.1f]", i.Mean, i.Low, i.High)
-}
-
-func newEvalCaptionCommand() *cobra.Command {
-	var e evaluation
-	var prompt, trainData string
-	var o generate.Options
-	command := &cobra.Command{
-		Use:   "caption --checkpoint DIR --data PATH",
-		Short: "BLEU-4, CIDEr, attributes and answers of a model that writes",
-		Long: `Captions every picture of a data set and scores the captions against its own: BLEU-4 and CIDEr on coco-caption's
-scales (0 to 1, 0 to 10). Where records hold the truth of a drawn scene, it also counts the attributes that captions
-state rightly; where they hold questions, it asks them. With --train-data, answers are compared with those of a guesser
-that never sees a picture and gives the most frequent training answer. Intervals are 95 %, by bootstrap over pictures.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, o) },
-	}
-	e.flags(command, "that writes")
-	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"; where it is not given, what the model is used to")
-	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
-	generationFlags(command, &o)
-	return command
-}
-
-// captionResult is what "eval caption --json" prints. What the data does not allow to measure is absent.
-type captionResult struct {
-	Images     int              `json:"images"`
-	BLEU4      eval.Interval    `json:"bleu4"`
-	CIDEr      eval.Interval    `json:"cider"`
-	Attributes *attributeResult `json:"attributes,omitempty"` // percent
-	Questions  *questionResult  `json:"questions,omitempty"`  // percent
-}
-
-type attributeResult struct {
-	All  eval.Interval            `json:"all"`
-	Each map[string]eval.Interval `json:"each"`
-}
-
-type questionResult struct {
-	Count    int                        `json:"count"`
-	Accuracy eval.Interval              `json:"accuracy"`
-	Blind    *float64                   `json:"blind,omitempty"`
-	Kinds    map[string]*questionResult `json:"kinds,omitempty"`
-}
-
-func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData string, o generate.Options) error {
-	if err := o.Validate(); err != nil {
-		return usageError{err}
-	}
-	set, err := e.open()
-	if err != nil {
-		return err
-	}
-	var blind *eval.Blind
-	if trainData != "" {
-		training, err := datasets.Open(trainData)
-		if err != nil {
-			return err
-		}
-		blind = learnBlind(training)
-	}
-	backend, _, err := openBackend(cmd, 1)
-	if err != nil {
-		return err
-	}
-	model, err := infer.OpenWriter(backend, e.checkpoint)
-	if err != nil {
-		return err
-	}
-	defer model.Finalize()
-	if !model.Captions() {
-		return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
-	}
-	states, err := e.states(set, model.States)
-	if err != nil {
-		return err
-	}
-	if !cmd.Flags().Changed("prompt") {
-		prompt = model.CaptionPrompt()
-	}
-	w, err := writeAll(model, states, set, prompt, o, blind, evalSeed, e.json)
-	if err != nil {
-		return err
-	}
-	if err := e.writePredictions(w.predictions(set)); err != nil {
-		return err
-	}
-	result := w.result()
-	if e.json {
-		return writeJSON(cmd.OutOrStdout(), result)
-	}
-	return result.print(cmd.OutOrStdout())
-}
-
-func (w *written) result() *captionResult {
-	r := &captionResult{Images: len(w.captions), BLEU4: w.bleu, CIDEr: w.cider(evalSeed)}
-	if each, all := w.attributeShares(evalSeed); each != nil {
-		r.Attributes = &attributeResult{All: all, Each: map[string]eval.Interval{}}
-		for _, a := range each {
-			r.Attributes.Each[a.Name] = a.Share
-		}
-	}
-	if len(w.questions) > 0 {
-		r.Questions = questionsOf(w.answers, w.kinds)
-	}
-	return r
-}
-
-func (r *captionResult) print(out io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d pictures [95 %% interval]\n\n", r.Images)
-	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "BLEU-4", r.BLEU4.Mean, r.BLEU4.Low, r.BLEU4.High)
-	fmt.Fprintf(&b, "%-20s%.3f [%.3f, %.3f]\n", "CIDEr", r.CIDEr.Mean, r.CIDEr.Low, r.CIDEr.High)
-	if a := r.Attributes; a != nil {
-		fmt.Fprintf(&b, "\n%-20s%s\n", "attributes, percent", percent(a.All))
-		for _, name := range shapes.Attributes {
-			fmt.Fprintf(&b, "  %-18s%s\n", name, percent(a.Each[name]))
-		}
-	}
-	if q := r.Questions; q != nil {
-		b.WriteByte('\n')
-		q.print(&b)
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
 }
 
 // states reads the pictures of a set and runs the image encoder of a model.

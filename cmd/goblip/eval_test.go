@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -152,6 +153,134 @@ func TestEval(t *testing.T) {
 		failOnce(t, exitFailed, []string{"Blip2ForImageTextRetrieval"}, flags("train blip2/vqa --json --data", data, "--init", stage2, "--llm", llm, "--out", t.TempDir()+"/x")...)
 		failOnce(t, exitFailed, []string{"1 tensors missing", "qformer.embeddings.word_embeddings.weight"},
 			flags("train blip2/vqa --json --data", data, "--init", without(t, stage1, "embeddings.word_embeddings.weight"), "--llm", llm, "--out", t.TempDir()+"/x")...)
+	})
+	t.Run("files that score reads", func(t *testing.T) {
+		scores := filepath.Join(t.TempDir(), "scores.json")
+		var got struct{ ITC, ITM *recallJSON }
+		decode(t, succeed(t, flags("eval retrieval --json --top 3 --checkpoint", stage1, "--data", test, "--scores", scores)...).stdout, &got)
+		var again retrievalReport
+		decode(t, succeed(t, flags("score retrieval --json --scores", scores)...).stdout, &again)
+		if again.I2T.Pessimistic.R1 != got.ITM.ImageToText.R1.Mean || again.T2I.Pessimistic.R5 != got.ITM.TextToImage.R5.Mean {
+			t.Errorf("score retrieval says %+v, eval %+v", again, got.ITM)
+		}
+		var captions captionResult
+		decode(t, succeed(t, flags("eval caption --json --max-new-tokens 8 --checkpoint", stage2, "--data", test, "--predictions", predictions)...).stdout, &captions)
+		refs := map[string][]map[string]any{}
+		for _, c := range lines[said](t, predictions) {
+			for _, r := range c.References {
+				refs["annotations"] = append(refs["annotations"], map[string]any{"image_id": c.ImageID, "caption": r})
+			}
+		}
+		annotations, err := json.Marshal(refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "refs.json")
+		write(t, path, string(annotations))
+		var scored captionReport
+		decode(t, succeed(t, flags("score caption --json --refs", path, "--hyps", predictions)...).stdout, &scored)
+		if math.Abs(scored.Overall.CIDEr-captions.CIDEr.Mean) > 1e-12 || scored.Overall.BLEU4 != captions.BLEU4.Mean {
+			t.Errorf("score caption says %+v, eval %+v", scored.Overall, captions)
+		}
+		if h := captions.Hashes; h == nil || len(h.Weights) != 64 || len(h.Data) != 64 || len(h.Settings) != 64 {
+			t.Errorf("hashes %+v", h)
+		}
+	})
+	t.Run("vqa", func(t *testing.T) {
+		args := flags("eval vqa --json --checkpoint", stage2, "--data", test, "--predictions", predictions)
+		type given struct {
+			Answer   string
+			Accuracy float64
+		}
+		var free, ranked vqaResult
+		decode(t, succeed(t, args...).stdout, &free)
+		answers := filepath.Join(t.TempDir(), "answers.txt")
+		write(t, answers, "red\nblue\n2\nyes\nred\n")
+		decode(t, succeed(t, append(args, "--answers", answers, "--rank-top", "3")...).stdout, &ranked)
+		sum, said := 0.0, lines[given](t, predictions)
+		for _, g := range said {
+			sum += g.Accuracy
+			if !strings.Contains("red blue 2 yes", g.Answer) || g.Answer == "" {
+				t.Errorf("the answer %q is not in the list", g.Answer)
+			}
+		}
+		if ranked.Questions != len(said) || free.Questions != len(said) || math.Abs(ranked.Accuracy.Mean-100*sum/float64(len(said))) > 1e-9 || ranked.Rule != "exact" || len(ranked.Kinds) != 3 {
+			t.Errorf("%+v and %+v for %d answers", free, ranked, len(said))
+		}
+		if free.Hashes.Weights != ranked.Hashes.Weights || free.Hashes.Data != ranked.Hashes.Data || free.Hashes.Settings == ranked.Hashes.Settings {
+			t.Errorf("hashes %+v and %+v", free.Hashes, ranked.Hashes)
+		}
+	})
+	t.Run("pope", func(t *testing.T) {
+		images, dir := filepath.Join(scenes, "images", "test"), t.TempDir()
+		for _, kind := range []string{"random", "popular"} {
+			write(t, filepath.Join(dir, kind+".json"), `{"question_id": 1, "image": "000000.png", "text": "Is there a star?", "label": "yes"}
+{"question_id": 2, "image": "000001.png", "text": "Is there a ring?", "label": "no"}`)
+		}
+		var got popeResult
+		args := flags("eval pope --json --checkpoint", stage2, "--images", images, "--questions", filepath.Join(dir, "random.json"), "--questions", filepath.Join(dir, "popular.json"))
+		decode(t, succeed(t, args...).stdout, &got)
+		if got.Overall.Questions != 4 || got.Kinds["popular"].Questions != 2 || got.Overall.YesRatio != (got.Kinds["random"].YesRatio+got.Kinds["popular"].YesRatio)/2 {
+			t.Errorf("%+v", got)
+		}
+		failOnce(t, exitFailed, []string{"is not simply yes or no"}, flags("eval pope --checkpoint", stage2, "--data", test)...)
+		failOnce(t, exitUsage, []string{"either --data or --questions"}, flags("eval pope --checkpoint", stage2)...)
+	})
+	t.Run("classify", func(t *testing.T) {
+		dir := t.TempDir()
+		for i, class := range []string{"red_star", "ring", "ring"} {
+			name := fmt.Sprintf("%06d.png", i)
+			picture, err := os.ReadFile(filepath.Join(scenes, "images", "test", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.MkdirAll(filepath.Join(dir, class), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, class, name), string(picture))
+		}
+		type named struct {
+			Class string
+			Found []hit
+		}
+		var got classifyResult
+		decode(t, succeed(t, append(flags("eval classify --json --checkpoint", stage1, "--data", dir, "--predictions", predictions), "--template", "a {}", "--template", "{}")...).stdout, &got)
+		right := 0.0
+		for _, n := range lines[named](t, predictions) {
+			if n.Found[0].Right != (n.Found[0].Text == n.Class) {
+				t.Errorf("%+v", n)
+			}
+			if n.Found[0].Right {
+				right++
+			}
+		}
+		if got.Images != 3 || got.Classes != 2 || got.Top5.Mean != 100 || math.Abs(got.Top1.Mean-100*right/3) > 1e-9 || len(got.PerClass) != 2 || got.Chance != 50 {
+			t.Errorf("%+v, %g right", got, right)
+		}
+		failOnce(t, exitUsage, []string{"there is no {}"}, flags("eval classify --template x --checkpoint", stage1, "--data", dir)...)
+		failOnce(t, exitFailed, []string{"at least two"}, flags("eval classify --checkpoint", stage1, "--data", filepath.Join(dir, "ring"))...)
+	})
+	t.Run("all checkpoints", func(t *testing.T) {
+		run := filepath.Dir(stage2)
+		var got runResult
+		decode(t, succeed(t, flags("eval --json --all", run, "--data", test)...).stdout, &got)
+		n := len(got.Checkpoints)
+		if n == 0 || !got.Checkpoints[n-1].Final || got.Checkpoints[n-1].Step != 2 || got.Protocol != "caption" {
+			t.Fatalf("%+v", got)
+		}
+		var alone captionResult
+		decode(t, succeed(t, flags("eval caption --json --checkpoint", stage2, "--data", test)...).stdout, &alone)
+		for _, c := range got.Checkpoints {
+			if c.Step == 2 && c.Figures["cider"] != alone.CIDEr.Mean {
+				t.Errorf("step 2 (final: %t) has CIDEr %v, the final model %v", c.Final, c.Figures["cider"], alone.CIDEr.Mean)
+			}
+		}
+		page, err := os.ReadFile(filepath.Join(run, "eval", "report.html"))
+		if err != nil || !strings.Contains(string(page), "cider") {
+			t.Errorf("report.html: %v", err)
+		}
+		failOnce(t, exitUsage, []string{"--all needs --data"}, flags("eval --all", run)...)
+		failOnce(t, exitUsage, []string{"--protocol song"}, flags("eval --protocol song --data", test, "--all", run)...)
 	})
 	t.Run("mistakes", func(t *testing.T) {
 		bare := filepath.Join(t.TempDir(), "bare.jsonl")

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 
+	"goblip/checkpoints"
 	"goblip/datasets"
 	"goblip/datasets/shapes"
 	"goblip/eval"
@@ -20,6 +23,7 @@ type retrieval struct {
 	itc         [][]float32 // [pictures][texts]
 	byImage     [][]float32 // re-ranked by ITM, [pictures][texts]
 	byText      [][]float32 // re-ranked by ITM, [texts][pictures]
+	passes      int         // pairs that ITM judged
 }
 
 // captionsOf lists every caption of a set with the number of its picture.
@@ -64,6 +68,11 @@ func searchAll(r *infer.Retriever, f *infer.Features, set *datasets.Set, k int, 
 	}, k); err != nil {
 		return nil, err
 	}
+	out.passes = len(pairs)
+	if !quiet {
+		fmt.Fprintf(os.Stderr, "matching: %d pairs, a pass of the matching model each (the best %d of %d pictures and of %d captions)\n",
+			len(pairs), k, f.Len(), len(out.texts))
+	}
 	bar := barFor("matching", len(pairs), quiet)
 	logits, err := r.Match(f, out.texts, pairs, bar.Update)
 	if err != nil {
@@ -76,6 +85,31 @@ func searchAll(r *infer.Retriever, f *infer.Features, set *datasets.Set, k int, 
 		return logits[at-len(texts) : at], nil
 	}, k)
 	return out, err
+}
+
+// writeCase writes the scores that were ranked in the layout that "score retrieval" reads.
+func (f *retrieval) writeCase(path string, images int) error {
+	wide := func(rows [][]float32) [][]float64 {
+		out := make([][]float64, len(rows))
+		for r, row := range rows {
+			for _, x := range row {
+				out[r] = append(out[r], float64(x))
+			}
+		}
+		return out
+	}
+	c := retrievalCase{TextsOfImage: make([][]int, images), ImageOfText: f.imageOfText, ScoresI2T: wide(f.itc)}
+	for t, i := range f.imageOfText {
+		c.TextsOfImage[i] = append(c.TextsOfImage[i], t)
+	}
+	if f.byImage != nil {
+		c.ScoresI2T, c.ScoresT2I = wide(f.byImage), wide(f.byText)
+	}
+	content, err := json.Marshal(&c)
+	if err != nil {
+		return err
+	}
+	return checkpoints.WriteFile(path, content)
 }
 
 // recalls are R@1, R@5 and R@10 with their confidence intervals, in percent.
@@ -156,7 +190,7 @@ func (w *written) captionAll(c infer.Writer, f *infer.Features, set *datasets.Se
 	if w.scores, w.perImage, err = eval.Captions(w.captions, refs); err != nil {
 		return err
 	}
-	if w.bleu, err = eval.BLEU4Interval(w.captions, refs, seed); err != nil {
+	if w.bleu, err = eval.CaptionInterval("Bleu_4", w.captions, refs, seed); err != nil {
 		return err
 	}
 	for i, r := range set.Records {

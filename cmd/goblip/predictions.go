@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"goblip/checkpoints"
 	"goblip/datasets"
@@ -16,14 +17,31 @@ import (
 
 // Files of predictions: what "eval" measured, one JSON object a line.
 
-// open opens the data set, and looks whether the predictions have a place before hours of work are put into them.
+// open opens a data set whose every record has a caption.
 func (e *evaluation) open() (*datasets.Set, error) {
-	if e.predictions != "" {
-		if info, err := os.Stat(filepath.Dir(e.predictions)); err != nil || !info.IsDir() {
-			return nil, usagef("--predictions %s: there is no folder %s", e.predictions, filepath.Dir(e.predictions))
-		}
+	if err := e.checkPredictions(); err != nil {
+		return nil, err
 	}
 	return openCaptioned(e.data)
+}
+
+// openAny opens a data set.
+func (e *evaluation) openAny() (*datasets.Set, error) {
+	if err := e.checkPredictions(); err != nil {
+		return nil, err
+	}
+	return datasets.Open(e.data)
+}
+
+// checkPredictions looks whether the predictions have a place before hours of work are put into them.
+func (e *evaluation) checkPredictions() error {
+	if e.predictions == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(e.predictions)); err != nil || !info.IsDir() {
+		return usagef("--predictions %s: there is no folder %s", e.predictions, filepath.Dir(e.predictions))
+	}
+	return nil
 }
 
 // writePredictions writes one JSON object a line, if there is a file to write to.
@@ -98,8 +116,9 @@ func (f *retrieval) predictions(set *datasets.Set, top int) (iter.Seq[any], erro
 	}, nil
 }
 
-// said is a prediction of "eval caption".
+// said is a prediction of "eval caption", in the layout that "score caption" reads.
 type said struct {
+	ImageID    any             `json:"image_id"` // the record's id, a number where it is one; else the picture's place in the set
 	ID         string          `json:"id,omitempty"`
 	Image      string          `json:"image"`
 	Caption    string          `json:"caption"`
@@ -122,7 +141,7 @@ func (w *written) predictions(set *datasets.Set) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		asked := w.questions // in the order of the records
 		for i, r := range set.Records {
-			s := said{ID: r.ID, Image: r.Image, Caption: w.captions[i], References: r.Captions, CIDEr: w.perImage[i].CIDEr}
+			s := said{ImageID: imageIDOf(r.ID, i), ID: r.ID, Image: r.Image, Caption: w.captions[i], References: r.Captions, CIDEr: w.perImage[i].CIDEr}
 			if w.attributes != nil {
 				s.Attributes = map[string]bool{}
 				for a, name := range shapes.Attributes {
@@ -139,4 +158,15 @@ func (w *written) predictions(set *datasets.Set) iter.Seq[any] {
 			}
 		}
 	}
+}
+
+// imageIDOf is a record's id as COCO's files have them.
+func imageIDOf(id string, place int) any {
+	if id == "" {
+		return place
+	}
+	if n, err := strconv.ParseInt(id, 10, 64); err == nil && strconv.FormatInt(n, 10) == id {
+		return n
+	}
+	return id
 }

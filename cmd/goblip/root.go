@@ -61,21 +61,26 @@ func prepare(cmd *cobra.Command, started *bool) {
 		}
 	case cmd.HasSubCommands() && cmd.Run == nil:
 		cmd.Args = cobra.ArbitraryArgs
-		cmd.SuggestionsMinimumDistance = 2 // letters
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				message += fmt.Sprintf("; did you mean %q?", near[0])
-			}
-			return usagef("%s", message)
+			return unknownCommand(cmd, args[0])
 		}
 	}
 	for _, sub := range cmd.Commands() {
 		prepare(sub, started)
 	}
+}
+
+// unknownCommand is the error of a group that has no such subcommand.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2 // letters
+	message := fmt.Sprintf("unknown command %q for %q", name, cmd.CommandPath())
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		message += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return usagef("%s", message)
 }
 
 // openBackend opens the backend for a command that wants n devices, and prints

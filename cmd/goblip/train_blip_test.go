@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,19 +100,19 @@ func TestBLIPRecipes(t *testing.T) {
 	t.Run("vqa", func(t *testing.T) {
 		dir := tuned("blip/vqa", data, "--val", test)
 		succeed(t, append(flags("ask --max-new-tokens 3 --checkpoint", dir, picture), "-q", "what colour is it?")...)
+		answers := filepath.Join(t.TempDir(), "answers.txt")
+		write(t, answers, "red\ntwo\nyes\n")
 		predictions := filepath.Join(t.TempDir(), "p.jsonl")
-		for _, how := range []string{"generate --max-new-tokens 3", "rank"} {
-			var got questionResult
-			decode(t, succeed(t, flags("eval vqa --json --checkpoint", dir, "--data", test, "--train-data", data, "--predictions", predictions, "--how", how)...).stdout, &got)
-			right := 0
-			all := lines[answered](t, predictions)
+		for _, how := range []string{"--max-new-tokens 3", "--answers " + answers} {
+			var got vqaResult
+			decode(t, succeed(t, flags("eval vqa --json --checkpoint", dir, "--data", test, "--predictions", predictions, how)...).stdout, &got)
+			sum := 0.0
+			all := lines[struct{ Accuracy float64 }](t, predictions)
 			for _, a := range all {
-				if a.Right {
-					right++
-				}
+				sum += a.Accuracy
 			}
-			if got.Count != len(all) || got.Count < 8 || got.Blind == nil || int(got.Accuracy.Mean*float64(got.Count)/100+0.5) != right {
-				t.Errorf("%s: %+v, %d of %d predictions are right", how, got, right, len(all))
+			if got.Questions != len(all) || got.Questions < 8 || math.Abs(got.Accuracy.Mean-100*sum/float64(len(all))) > 1e-9 {
+				t.Errorf("%s: %+v, the predictions have %g right of %d", how, got, sum, len(all))
 			}
 		}
 	})

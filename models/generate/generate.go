@@ -34,6 +34,12 @@ type Options struct {
 	NoRepeatNgramSize int      `json:"no_repeat_ngram_size"`
 	EOSTokenID        int      `json:"eos_token_id"`
 	Seed              uint64   `json:"seed"` // of sampling
+
+	// Candidates, if there are any, are all that may be written, each with its end token: the most likely is chosen.
+	// NumBeams of them, those with the most likely first tokens, are read to the end. LabelSmoothing mixes the mean
+	// over the vocabulary into their scores, as BLIP ranks answers by its training loss.
+	Candidates     [][]int32 `json:"-"`
+	LabelSmoothing float64   `json:"-"`
 }
 
 // Default is greedy search of at most 30 new tokens.
@@ -87,6 +93,9 @@ func Run(d Decoder, prompts [][]int32, vocab int, o Options, streams []uint64) (
 	}
 	if o.EOSTokenID < 0 || o.EOSTokenID >= vocab {
 		return nil, fmt.Errorf("eos_token_id is %d, outside the vocabulary of %d", o.EOSTokenID, vocab)
+	}
+	if len(o.Candidates) > 0 {
+		return rank(d, len(prompts), vocab, o)
 	}
 	if o.NumBeams > 1 {
 		return beamSearch(d, prompts, vocab, o)

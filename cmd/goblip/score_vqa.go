@@ -1,0 +1,206 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"goblip/eval"
+)
+
+func newScoreVQACommand() *cobra.Command {
+	var v vqaScoring
+	command := &cobra.Command{
+		Use:   "vqa --annotations ANNOTATIONS.json --results RESULTS.json",
+		Short: "Accuracy of answers by the official rules of VQA v2, OK-VQA, GQA or VizWiz",
+		Long: `Scores answers to questions about pictures, gzipped or not:
+
+  vqav2, okvqa  {"annotations": [{"question_id", "question_type", "answer_type", "answers": [{"answer", ...}, ...]}, ...]}
+                and [{"question_id", "answer"}, ...]; the official rule: leave one person out, a third for each who agrees
+  vizwiz        [{"image", "answers", "answer_type"}, ...] and [{"image", "answer"}, ...]; the same rule
+  gqa           {question id: {"answer", "types": {"structural", "semantic"}}, ...} and [{"questionId", "prediction"}, ...];
+                an answer counts if it equals the right one after VQA's processing
+
+Every question needs one answer. Results may also be records one a line.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := v.check(); err != nil {
+				return err
+			}
+			report, metrics, err := v.score()
+			if err != nil {
+				return err
+			}
+			if v.json {
+				return writeJSON(command.OutOrStdout(), report)
+			}
+			return report.print(command.OutOrStdout(), metrics)
+		},
+	}
+	v.flags(command, "answers", "an annotation or, where it has none, of a question")
+	flags := command.Flags()
+	flags.StringVar(&v.questions, "questions", "", "file of questions, to check that all are answered")
+	flags.StringVar(&v.annotations, "annotations", "", "file of the answers of people")
+	flags.StringVar(&v.results, "results", "", "file of answers to score")
+	flags.StringVar(&v.variant, "variant", "vqav2", "vqav2, okvqa, gqa or vizwiz: layouts and rule")
+	requireFlags(command, "annotations", "results")
+	return command
+}
+
+type vqaScoring struct {
+	scoreOptions
+	questions, annotations, results, variant string
+}
+
+// vqaReport is what "score vqa --json" prints.
+type vqaReport struct {
+	Accuracy    eval.VQAScores      `json:"accuracy"`
+	PerQuestion []questionScore     `json:"per_question"`
+	Slices      map[string]vqaSlice `json:"slices,omitempty"`
+	statistics
+}
+
+type questionScore struct {
+	QuestionID fileID  `json:"question_id"`
+	Accuracy   float64 `json:"accuracy"`
+}
+
+type vqaSlice struct {
+	Questions int     `json:"questions"`
+	Accuracy  float64 `json:"accuracy"` // percent
+}
+
+func (r *vqaReport) print(out io.Writer, metrics []metric) error {
+	fmt.Fprintf(out, "%d questions, percent\n", len(r.PerQuestion))
+	if err := r.statistics.print(out, metrics, "%.2f"); err != nil {
+		return err
+	}
+	for _, table := range []map[string]float64{r.Accuracy.PerAnswerType, r.Accuracy.PerQuestionType} {
+		for _, name := range slices.Sorted(maps.Keys(table)) {
+			fmt.Fprintf(out, "  %-24s%.2f\n", name, table[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Slices)) {
+		if _, err := fmt.Fprintf(out, "  %-24s%.2f   of %d\n", name, r.Slices[name].Accuracy, r.Slices[name].Questions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *vqaScoring) score() (*vqaReport, []metric, error) {
+	rule, known := map[string]eval.VQARule{"vqav2": eval.VQAv2, "okvqa": eval.VQAv2, "vizwiz": eval.VizWiz, "gqa": eval.ExactAnswer}[v.variant]
+	if !known {
+		return nil, nil, usagef("--variant %s: must be vqav2, okvqa, gqa or vizwiz", v.variant)
+	}
+	asked, err := v.readAnnotations()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(asked) == 0 {
+		return nil, nil, fmt.Errorf("%s: no questions", v.annotations)
+	}
+	if v.questions != "" {
+		if err := v.checkQuestions(asked); err != nil {
+			return nil, nil, err
+		}
+	}
+	each, report, err := v.scoreFile(asked, v.results, rule)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups := groupsOf(asked) // the questions of one image are alike and drawn together
+	metrics := []metric{{"accuracy", eval.GroupMeanOf(inGroups(each, groups))}}
+	var others []metric
+	if v.against != "" {
+		theirs, _, err := v.scoreFile(asked, v.against, rule)
+		if err != nil {
+			return nil, nil, err
+		}
+		others = []metric{{"accuracy", eval.GroupMeanOf(inGroups(theirs, groups))}}
+	}
+	if report.statistics, err = v.statistics(len(groups), metrics, others); err != nil {
+		return nil, nil, err
+	}
+	if v.slice != "" {
+		report.Slices, err = v.slices(asked, each)
+	}
+	return report, metrics, err
+}
+
+// scoreFile scores one file of answers: of each question in percent, and the report.
+func (v *vqaScoring) scoreFile(asked []askedQuestion, path string, rule eval.VQARule) ([]float64, *vqaReport, error) {
+	given, err := v.readAnswers(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	questions := make([]eval.VQAQuestion, len(asked))
+	for i, q := range asked {
+		answer, there := given[q.id]
+		if !there {
+			return nil, nil, fmt.Errorf("%s: question %s has no answer", path, q.id)
+		}
+		delete(given, q.id)
+		q.Given = answer
+		questions[i] = q.VQAQuestion
+	}
+	for id := range given {
+		return nil, nil, fmt.Errorf("%s: question %s is not in %s", path, id, v.annotations)
+	}
+	scores, each, err := eval.ScoreVQA(questions, rule)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", v.annotations, err)
+	}
+	report := &vqaReport{Accuracy: scores}
+	percent := make([]float64, len(each))
+	for i, accuracy := range each {
+		report.PerQuestion = append(report.PerQuestion, questionScore{asked[i].id, accuracy})
+		percent[i] = 100 * accuracy
+	}
+	return percent, report, nil
+}
+
+func (v *vqaScoring) slices(asked []askedQuestion, percent []float64) (map[string]vqaSlice, error) {
+	parts, found := map[string][]float64{}, false
+	for i, q := range asked {
+		found = found || q.record[v.slice] != nil
+		name := sliceValue(q.record, v.slice)
+		parts[name] = append(parts[name], percent[i])
+	}
+	if !found {
+		return nil, fmt.Errorf("%s: no question has the field %q", v.annotations, v.slice)
+	}
+	out := map[string]vqaSlice{}
+	for name, values := range parts {
+		out[name] = vqaSlice{len(values), eval.MeanOf(values)(nil)}
+	}
+	return out, nil
+}
+
+// groupsOf lists the questions of each image; a question without an image is one of its own.
+func groupsOf(asked []askedQuestion) (groups [][]int) {
+	index := map[fileID]int{}
+	for i, q := range asked {
+		g, seen := index[q.image]
+		if !seen || q.image == "" {
+			g = len(groups)
+			index[q.image] = g
+			groups = append(groups, nil)
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
+}
+
+func inGroups(values []float64, groups [][]int) [][]float64 {
+	out := make([][]float64, len(groups))
+	for g, members := range groups {
+		for _, i := range members {
+			out[g] = append(out[g], values[i])
+		}
+	}
+	return out
+}
