@@ -23,12 +23,12 @@ func (c *Captioner) CaptionPrompt() string {
 // QuestionPrompt is how the model's paper asks it: BLIP-2 wants a short answer of a T5.
 func (c *Captioner) QuestionPrompt(question string) string {
 	switch {
+	case c.Config.T5 == nil: // also what recipe "blip2/vqa" trains on
+		return QuestionPrompt(question)
 	case c.Config.Instructed():
 		return questionPrompt(question, "Short Answer:")
-	case c.Config.T5 != nil:
-		return questionPrompt(question, "Short answer:")
 	}
-	return QuestionPrompt(question)
+	return questionPrompt(question, "Short answer:")
 }
 
 // instruct tokenizes prompts for a Q-Former that reads them: the inputs of VisualPrompt beside the

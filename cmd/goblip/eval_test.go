@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"goblip/eval"
+	"goblip/infer"
 )
 
 // lines decodes a file of one JSON object a line.
@@ -145,6 +146,11 @@ func TestEval(t *testing.T) {
 		decode(t, succeed(t, flags("eval caption --json --max-new-tokens 8 --data", test, "--checkpoint", filepath.Join(out, "final"))...).stdout, &got)
 		if got.Questions == nil || len(got.Questions.Kinds) != 3 {
 			t.Errorf("no answers: %+v", got)
+		}
+		var asked struct{ Prompt string }
+		decode(t, succeed(t, "ask", "--json", "--checkpoint", filepath.Join(out, "final"), "--question", "is it red", filepath.Join(scenes, "images", "test", "000000.png")).stdout, &asked)
+		if asked.Prompt != infer.QuestionPrompt("is it red") {
+			t.Errorf("asked with %q, trained with %q", asked.Prompt, infer.QuestionPrompt("is it red"))
 		}
 		bare := filepath.Join(t.TempDir(), "bare.jsonl")
 		write(t, bare, `{"image": "`+filepath.Join(scenes, "images", "test", "000000.png")+`", "caption": "a circle"}`+"\n")
