@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 
+	"goblip/internal/pjrt"
 	"goblip/models/nn"
 	"goblip/train/objective"
 
@@ -36,6 +38,9 @@ type Trainer struct {
 	seed      uint64
 	accum     int
 	vars      []*model.Variable // trained, in creation order
+
+	changed map[string]bool // by path: the variables that the program being compiled changes
+	release []func()
 
 	mesh                *distributed.DeviceMesh
 	sharded, replicated *distributed.ShardingSpec
@@ -102,10 +107,30 @@ func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objec
 	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
 		return nil, err
 	}
+	t.overwrite(backend)
 	if t.measure, err = model.NewExec(backend, store, t.evaluation); err != nil {
 		return nil, err
 	}
 	return t, t.distribute(set.Devices, len(inputs))
+}
+
+// programs numbers the programs of this process.
+var programs atomic.Int64
+
+// overwrite lets a step write the variables that it changes where they are: weights, moments,
+// accumulated gradients, and what else an objective carries on.
+func (t *Trainer) overwrite(backend compute.Backend) {
+	b, ok := backend.(pjrt.Overwriter)
+	if !ok {
+		return
+	}
+	t.changed = map[string]bool{}
+	for _, e := range []*model.Exec{t.update, t.collect} {
+		name := fmt.Sprintf("step %d", programs.Add(1))
+		e.WithName(name)
+		b.Overwrite(name, func(input string) bool { return t.changed[input] })
+		t.release = append(t.release, func() { b.Overwrite(name, nil) })
+	}
 }
 
 // distribute shards the batch axis of the inputs over n devices; weights are replicated.
@@ -166,6 +191,11 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		if update {
 			keep := LogicalAnd(IsFinite(total), IsFinite(norm))
 			t.adam.apply(t.store, t.vars, grads, norm, scalars[0], scalars[1], scalars[2], keep)
+		}
+		for v := range t.store.IterVariables() {
+			if t.changed != nil {
+				t.changed[v.Path()] = v.ChangedInGraph(g)
+			}
 		}
 		return append(losses, norm)
 	}
@@ -344,6 +374,9 @@ func (t *Trainer) Groups() (decayed, plain []string) {
 
 // Finalize frees the compiled step.
 func (t *Trainer) Finalize() {
+	for _, f := range t.release {
+		f()
+	}
 	t.update.Finalize()
 	t.collect.Finalize()
 	t.measure.Finalize()
