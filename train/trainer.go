@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"goblip/checkpoints"
 	"goblip/internal/pjrt"
 	"goblip/models/nn"
 	"goblip/train/objective"
@@ -37,6 +38,7 @@ type Trainer struct {
 	adam      AdamW
 	seed      uint64
 	accum     int
+	compute   dtypes.DType
 	vars      []*model.Variable // trained, in creation order
 
 	changed map[string]bool // by path: the variables that the program being compiled changes
@@ -48,6 +50,10 @@ type Trainer struct {
 	measure             *model.Exec
 }
 
+// Precisions are what a step may compute in. With bf16 weights and optimizer state stay float32, and
+// frozen weights are stored in bfloat16.
+var Precisions = []string{"f32", "bf16"}
+
 // Settings of a Trainer.
 type Settings struct {
 	AdamW      AdamW
@@ -55,6 +61,7 @@ type Settings struct {
 	Devices    int                    // data-parallel devices, 1 or more
 	Accumulate int                    // micro-batches a step, 1 or more
 	Trainable  func(name string) bool // by tensor name; nil: everything
+	Precision  string                 // of Precisions; empty: f32
 
 	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
@@ -62,56 +69,59 @@ type Settings struct {
 // NewTrainer declares the objective's variables for inputs of the given shapes and prepares the
 // step; nothing is compiled yet. Variables without a value get their initial one; load before.
 func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, inputs []shapes.Shape) (*Trainer, error) {
-	t := &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1)}
-	var used []*model.Variable
-	rng := shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...)
-	err := nn.Declare(backend, store, func(scope *model.Scope, in []*Node) {
-		nn.Train(in[0])
-		obj.Build(scope.At("model"), in[1:])
-		for v := range store.IterVariables() {
-			if v.InUseByGraph(in[0].Graph()) {
-				used = append(used, v)
-			}
-		}
-	}, append([]shapes.Shape{rng}, inputs...)...)
+	t, frozen, err := declare(backend, store, obj, set, inputs)
 	if err != nil {
 		return nil, err
 	}
 	if err := nn.Initialize(store, set.Seed, set.InitializerRange); err != nil {
 		return nil, err
 	}
-	for _, v := range used {
-		train := set.Trainable == nil || set.Trainable(tensorName(v))
-		v.SetTrainable(train)
-		if train {
-			t.vars = append(t.vars, v)
+	if t.compute != dtypes.Float32 {
+		for _, v := range frozen {
+			value, err := v.Value()
+			if err == nil {
+				value, err = checkpoints.Cast(value, t.compute)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", tensorName(v), err)
+			}
+			if err := replace(store, v, value); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if len(t.vars) == 0 {
-		return nil, fmt.Errorf("nothing to train: every tensor of the model is frozen")
-	}
-	roots := []string{firstMoments, secondMoments}
-	if t.accum > 1 {
-		roots = append(roots, accumulators)
-	}
 	for _, v := range t.vars {
-		for _, root := range roots {
+		for _, root := range t.state() {
 			if _, err := store.CreateVariable(statePath(v, root), tensors.FromShape(v.Shape())); err != nil {
 				return nil, err
 			}
 		}
 	}
+	return t, t.prepare(backend, set.Devices, len(inputs))
+}
+
+// state are the roots of what is kept beside each trained variable.
+func (t *Trainer) state() []string {
+	if t.accum > 1 {
+		return []string{firstMoments, secondMoments, accumulators}
+	}
+	return []string{firstMoments, secondMoments}
+}
+
+// prepare makes the programs; they are compiled when they are first run.
+func (t *Trainer) prepare(backend compute.Backend, devices, inputs int) (err error) {
+	store := t.store
 	if t.update, err = model.NewExec(backend, store, t.step(true)); err != nil {
-		return nil, err
+		return err
 	}
 	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
-		return nil, err
+		return err
 	}
 	t.overwrite(backend)
 	if t.measure, err = model.NewExec(backend, store, t.evaluation); err != nil {
-		return nil, err
+		return err
 	}
-	return t, t.distribute(set.Devices, len(inputs))
+	return t.distribute(devices, inputs)
 }
 
 // programs numbers the programs of this process.
@@ -160,6 +170,7 @@ func (t *Trainer) distribute(n, inputs int) error {
 // batch; outputs are the terms and the gradient norm. The last micro-batch of a step updates.
 func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node {
 	return func(scope *model.Scope, in []*Node) []*Node {
+		t.in(in[0].Graph())
 		nn.Train(in[0])
 		scalars := Split(in[1], 0, 3)
 		for i := range scalars {
@@ -201,8 +212,16 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 	}
 }
 
+// in makes a graph compute in the trainer's precision.
+func (t *Trainer) in(g *Graph) {
+	if t.compute != dtypes.Float32 {
+		nn.ComputeIn(g, t.compute)
+	}
+}
+
 // evaluation builds the terms of one batch without dropout and without a gradient; inputs as step's.
 func (t *Trainer) evaluation(scope *model.Scope, in []*Node) []*Node {
+	t.in(in[0].Graph())
 	nn.Evaluate(in[0])
 	unused := Mul(ReduceAllSum(in[1]), ScalarZero(in[1].Graph(), dtypes.Float32))
 	losses := t.objective.Build(scope.At("model"), in[2:])

@@ -71,6 +71,16 @@ func (b *builder) Main() compute.Function {
 }
 
 func (b *builder) Compile() (compute.Executable, error) {
+	b.mark()
+	inner, err := b.Builder.Compile()
+	if err != nil {
+		return nil, err
+	}
+	return &executable{inner, b.backend}, nil
+}
+
+// mark marks the inputs that may be written over.
+func (b *builder) mark() {
 	if b.main != nil && b.overwrite != nil {
 		for name, value := range b.main.inputs {
 			if !b.overwrite(name) {
@@ -84,11 +94,6 @@ func (b *builder) Compile() (compute.Executable, error) {
 			value.Attributes = attributes
 		}
 	}
-	inner, err := b.Builder.Compile()
-	if err != nil {
-		return nil, err
-	}
-	return &executable{inner, b.backend}, nil
 }
 
 // function is the main function of a program.

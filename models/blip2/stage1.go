@@ -22,7 +22,7 @@ type Images struct {
 // EncodeImages runs the queries over frozen image states (before the final norm, which is trained
 // here): states [batch, patches, image_hidden].
 func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
-	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, states)
+	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, nn.Compute(states))
 	im := Images{
 		KV:      ImageKV(scope, &cfg.QFormer, embeds),
 		Queries: EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
@@ -92,7 +92,7 @@ func TextLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
 
 // Temperature divides the contrastive similarities: learned, starts at 0.07, never clamped. A scalar.
 func Temperature(scope *model.Scope, like *Node) *Node {
-	return nn.Param(scope, "temp", like, nn.InitTemperature)
+	return nn.Param32(scope, "temp", like, nn.InitTemperature)
 }
 
 // Take picks rows of a batch: x [batch, ...], rows int32 [n] -> [n, ...].

@@ -115,7 +115,7 @@ func TextStates(scope *model.Scope, cfg *Config, ids, mask *Node) *Node {
 	embeddings := text.At("embeddings")
 	words := wordTable(scope, cfg, ids)
 	positions := nn.EmbeddingTable(embeddings.At("position_embedding"), ids, t.MaxPositionEmbeddings, t.HiddenSize)
-	x := Add(nn.Lookup(words, ids), InsertAxes(Slice(positions, AxisRange(0, length)), 0)) // [batch, text, hidden]
+	x := Add(nn.Lookup(words, ids), nn.Compute(InsertAxes(Slice(positions, AxisRange(0, length)), 0))) // [batch, text, hidden]
 	visible := nn.Causal(ids.Graph(), length)
 	if mask != nil {
 		batch := ids.Shape().Dim(0)
@@ -163,5 +163,5 @@ func ProjectText(scope *model.Scope, cfg *Config, pooled *Node) *Node {
 
 // LogitScale is exp(logit_scale), 1/temperature: a scalar.
 func LogitScale(scope *model.Scope, like *Node) *Node {
-	return Exp(nn.Param(scope, "logit_scale", like, nn.InitLogitScale))
+	return Exp(nn.Param32(scope, "logit_scale", like, nn.InitLogitScale))
 }

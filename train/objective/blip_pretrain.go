@@ -124,8 +124,8 @@ func (b BLIPPretrain) follow(scope *model.Scope, g *Graph) {
 func (b BLIPPretrain) contrast(scope *model.Scope, l *BLIPLosses, temperature, alpha *Node) {
 	batch := l.ImageFeatures.Shape().Dim(0)
 	dims := l.ImageFeatures.Shape().Dim(-1)
-	imageQueue := nn.Param(scope, "image_queue", l.Image, nn.InitQueue, dims, b.Queue)
-	textQueue := nn.Param(scope, "text_queue", l.Image, nn.InitQueue, dims, b.Queue)
+	imageQueue := nn.Param32(scope, "image_queue", l.Image, nn.InitQueue, dims, b.Queue)
+	textQueue := nn.Param32(scope, "text_queue", l.Image, nn.InitQueue, dims, b.Queue)
 	keys := func(momentum, queue *Node) *Node { // [projection, batch+queue]
 		return StopGradient(Concatenate([]*Node{Transpose(momentum, 0, 1), queue}, 1))
 	}
@@ -153,7 +153,7 @@ func (b BLIPPretrain) enqueue(scope *model.Scope, l *BLIPLosses) {
 	put := func(queue, features *Node) *Node { // [projection, queue]; features [batch, projection]
 		column := Sub(Iota(g, shapes.Make(dtypes.Int32, b.Queue), 0), BroadcastToDims(at, b.Queue)) // of the batch
 		here := LogicalAnd(GreaterOrEqual(column, ZerosLike(column)), LessThan(column, ConstAs(column, batch)))
-		rows := nn.Lookup(features, ClipScalar(column, 0, float64(batch-1))) // [queue, projection]
+		rows := nn.Rows(features, ClipScalar(column, 0, float64(batch-1))) // [queue, projection]
 		return Where(BroadcastToDims(InsertAxes(here, 0), queue.Shape().Dimensions...), Transpose(rows, 0, 1), queue)
 	}
 	l.nextImageQueue = put(l.ImageQueue.NodeValue(g), l.MomentumImage)

@@ -1,0 +1,69 @@
+package train
+
+import (
+	"strings"
+
+	"goblip/internal/pjrt"
+	"goblip/train/objective"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Export writes the training step that a Trainer would run as a StableHLO program for another kind of
+// device and another number of them. No variable gets a value, so models far larger than memory can
+// be exported.
+func Export(e *pjrt.Exporter, obj objective.Objective, set Settings, inputs []shapes.Shape) (program []byte, err error) {
+	store := model.NewStore()
+	t, frozen, err := declare(e, store, obj, set, inputs)
+	if err != nil {
+		return nil, err
+	}
+	empty := func(path string, shape shapes.Shape) {
+		store.VariableWithShape(path, shape, func(g *Graph, shape shapes.Shape) *Node { return Zeros(g, shape) })
+	}
+	for _, v := range frozen {
+		shape := v.Shape().Clone()
+		shape.DType = t.compute
+		if err := store.DeleteVariable(v.Path()); err != nil {
+			return nil, err
+		}
+		empty(v.Path(), shape)
+	}
+	for _, v := range t.vars {
+		for _, root := range t.state() {
+			empty(statePath(v, root), v.Shape())
+		}
+	}
+	if err := t.prepare(e, set.Devices, len(inputs)); err != nil {
+		return nil, err
+	}
+	defer t.Finalize()
+	all := append([]shapes.Shape{shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...), shapes.Make(dtypes.Float32, 3)}, inputs...)
+	return e.Export(func() error {
+		_, err := t.update.Compile(all...)
+		return err
+	})
+}
+
+// Parameters counts the weights that a step trains and those that it only reads, by the names of
+// their tensors; nothing is built or held.
+func Parameters(e *pjrt.Exporter, obj objective.Objective, set Settings, inputs []shapes.Shape) (trained, frozen map[string]shapes.Shape, err error) {
+	store := model.NewStore()
+	t, kept, err := declare(e, store, obj, set, inputs)
+	if err != nil {
+		return nil, nil, err
+	}
+	trained, frozen = map[string]shapes.Shape{}, map[string]shapes.Shape{}
+	for _, v := range t.vars {
+		trained[tensorName(v)] = v.Shape()
+	}
+	for _, v := range kept {
+		if strings.HasPrefix(v.Path(), modelRoot) {
+			frozen[tensorName(v)] = v.Shape()
+		}
+	}
+	return trained, frozen, nil
+}
