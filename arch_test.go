@@ -28,12 +28,14 @@ var mayImport = map[string]string{
 	"train":               "models datasets checkpoints train",
 	"train/objective":     "models train/objective", // models, not the loop
 	"train/recipes":       "models datasets checkpoints train infer",
+	"train/plan":          "models train infer",
 	"train/runlog":        "",
+	"scripts":             "",
 	"eval":                "eval", // strings and numbers: cmd brings them
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests
-	"cmd":                 "models datasets checkpoints infer train eval cmd",
+	"cmd":                 "models datasets checkpoints infer train eval scripts cmd",
 }
 
 // TestArchitecture reads the sources itself: a test that ran "go list" would be

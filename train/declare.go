@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"goblip/models/nn"
 	"goblip/train/objective"
@@ -17,13 +18,19 @@ import (
 // declare creates the objective's variables, without values, and divides those that it uses into
 // trained, frozen and those that it changes by itself, which are neither.
 func declare(backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, inputs []shapes.Shape) (t *Trainer, frozen []*model.Variable, err error) {
-	t = &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1), compute: dtypes.Float32}
+	t = &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1), compute: dtypes.Float32, shard: "none"}
 	switch set.Precision {
 	case "", "f32":
 	case "bf16":
 		t.compute = dtypes.BFloat16
 	default:
 		return nil, nil, fmt.Errorf("precision %q is none of %v", set.Precision, Precisions)
+	}
+	if set.Shard != "" {
+		t.shard = set.Shard
+	}
+	if !slices.Contains(Shards, t.shard) {
+		return nil, nil, fmt.Errorf("shard %q is none of %v", set.Shard, Shards)
 	}
 	var used []*model.Variable
 	carried := map[*model.Variable]bool{} // changed by the objective from step to step

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"slices"
 	"strings"
 
 	"goblip/internal/pjrt"
@@ -41,7 +42,13 @@ func Export(e *pjrt.Exporter, obj objective.Objective, set Settings, inputs []sh
 		return nil, err
 	}
 	defer t.Finalize()
-	all := append([]shapes.Shape{shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...), shapes.Make(dtypes.Float32, 3)}, inputs...)
+	one := []shapes.Shape{shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...), shapes.Make(dtypes.Float32, 3)}
+	for _, in := range inputs { // what each device gets of it
+		shard := in.Clone()
+		shard.Dimensions[0] /= t.Devices()
+		one = append(one, shard)
+	}
+	all := slices.Repeat(one, t.Devices())
 	return e.Export(func() error {
 		_, err := t.update.Compile(all...)
 		return err

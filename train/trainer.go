@@ -1,6 +1,9 @@
 // Package train turns an objective into training steps and runs them.
 //
 //	trainer.go   one step as a compiled graph: losses, gradient, clipping, AdamW
+//	declare.go   what a model trains and what is frozen
+//	shard.go     what several devices divide among each other
+//	export.go    the step as a program for other devices
 //	run.go       the loop: resume, log, evaluate, checkpoint, stop cleanly
 //	adamw.go     the update and what decays
 //	schedule.go  learning rates
@@ -39,6 +42,7 @@ type Trainer struct {
 	seed      uint64
 	accum     int
 	compute   dtypes.DType
+	shard     string            // of Shards
 	vars      []*model.Variable // trained, in creation order
 
 	changed map[string]bool // by path: the variables that the program being compiled changes
@@ -62,6 +66,7 @@ type Settings struct {
 	Accumulate int                    // micro-batches a step, 1 or more
 	Trainable  func(name string) bool // by tensor name; nil: everything
 	Precision  string                 // of Precisions; empty: f32
+	Shard      string                 // of Shards; empty: none
 
 	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
@@ -143,29 +148,6 @@ func (t *Trainer) overwrite(backend compute.Backend) {
 	}
 }
 
-// distribute shards the batch axis of the inputs over n devices; weights are replicated.
-func (t *Trainer) distribute(n, inputs int) error {
-	if n <= 1 {
-		return nil
-	}
-	var err error
-	if t.mesh, err = distributed.NewDeviceMesh([]int{n}, []string{"data"}); err != nil {
-		return err
-	}
-	if t.sharded, err = distributed.BuildSpec(t.mesh).S("data").Done(); err != nil {
-		return err
-	}
-	t.replicated = distributed.NewReplicatedShardingSpec(t.mesh)
-	specs := []*distributed.ShardingSpec{t.replicated, t.replicated}
-	for range inputs {
-		specs = append(specs, t.sharded)
-	}
-	for _, e := range []*model.Exec{t.update, t.collect, t.measure} {
-		e.AutoSharding(t.mesh).WithInputShardingSpecs(specs...)
-	}
-	return nil
-}
-
 // step builds one micro-batch: inputs are the random stream, [lr, 1-beta1^t, 1-beta2^t], then the
 // batch; outputs are the terms and the gradient norm. The last micro-batch of a step updates.
 func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node {
@@ -208,6 +190,11 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 				t.changed[v.Path()] = v.ChangedInGraph(g)
 			}
 		}
+		e := t.collect
+		if update {
+			e = t.update
+		}
+		t.divideOutputs(e, g, len(losses)+1)
 		return append(losses, norm)
 	}
 }
