@@ -98,15 +98,25 @@ func Temperature(scope *model.Scope, like *Node) *Node {
 // Take picks rows of a batch: x [batch, ...], rows int32 [n] -> [n, ...].
 func Take(x, rows *Node) *Node { return nn.Lookup(x, rows) }
 
-// TakeKV picks pictures by row for Match.
-func TakeKV(kvs []KV, rows *Node) []KV {
+// PairImages puts beside each picture another one, rows int32 [batch], and itself again: keys and
+// values of 3*batch pictures for Match. Only the other ones are gathered, since the gradient of what
+// is gathered has to be scattered back, and devices have to send it to each other.
+func PairImages(kvs []KV, rows *Node) []KV {
+	three := func(x *Node) *Node { return Triple(x, Take(x, rows), x) }
 	out := make([]KV, len(kvs))
 	for i, kv := range kvs {
 		if kv.Key != nil {
-			out[i] = kv.take(rows)
+			out[i] = KV{three(kv.Key), three(kv.Value)}
 		}
 	}
 	return out
+}
+
+// Triple puts rows of three batches beside each other, so that data-parallel devices keep their own:
+// [batch, ...] each -> [3*batch, ...].
+func Triple(a, b, c *Node) *Node {
+	d := a.Shape().Dimensions
+	return Reshape(Stack([]*Node{a, b, c}, 1), append([]int{3 * d[0]}, d[1:]...)...)
 }
 
 // paddingMask: int32 0/1 [batch, text] -> bool [batch, 1, text].

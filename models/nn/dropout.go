@@ -22,7 +22,9 @@ type stream struct {
 // starts at state (see graph.RNGStateShape), which Dropout hashes. Without it Dropout passes its input through.
 // The stream is an input of the graph, so a step's randomness depends on its number alone and a
 // resumed run draws what the uninterrupted one would have drawn.
-func Train(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state: state, training: true}) }
+func Train(state *Node) {
+	state.Graph().AttachState(streamKey{}, &stream{state: state, training: true})
+}
 
 // Evaluate gives the graph a random stream (ITM's negatives need one) without dropout.
 func Evaluate(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state: state}) }

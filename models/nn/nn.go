@@ -3,6 +3,7 @@
 //	nn.go        Linear, LayerNorm, Embedding, PatchEmbedding: PyTorch names and layout
 //	attention.go multi-head attention over [batch, heads, seq, head_dim], masks
 //	precision.go the type that a graph computes in
+//	block.go     transformer blocks that the backward pass computes again
 //	dropout.go   Dropout and the random stream of a training graph
 //	init.go      initial values, computed on the host, equal on every backend
 //	loss.go      cross entropy with label smoothing

@@ -96,7 +96,7 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
-		x = block(scope.At("encoder").At("layers").At("%d", i), cfg, x)
+		x = nn.Block(x, func(x *Node) *Node { return block(scope.At("encoder").At("layers").At("%d", i), cfg, x) })
 		states = append(states, x)
 	}
 	return states
