@@ -30,13 +30,17 @@ type Pass struct {
 	Mask    *Node // additive [batch, 1, seq, past+seq] over [queries; text], nil: all see all
 	Images  []KV  // ImageKV; needed with Queries
 	Past    []KV  // the queries' keys and values of an earlier pass, seen by Text (ITG)
+
+	// QueriesOnly: what Text becomes is not needed, so the last layer computes queries alone. Mask is the
+	// same for all rows then, [batch, 1, 1, past+seq].
+	QueriesOnly bool
 }
 
 // Output of a Pass; KV are the keys and values of this pass' own tokens, per layer.
 type Output struct {
 	Queries, Text *Node // [batch, queries, hidden], [batch, text, hidden]
 	KV            []KV
-	States        []*Node // before each layer and after the last: [batch, queries+text, hidden]
+	States        []*Node // before each layer and after the last: [batch, queries+text, hidden], or queries alone
 }
 
 // Encode runs the layers. Self-attention is shared by queries and text; cross-attention, in every
@@ -62,7 +66,7 @@ func Encode(scope *model.Scope, cfg *QFormerConfig, p Pass) Output {
 	if queries > 0 {
 		out.Queries = Slice(x, AxisRange(), AxisRange(0, queries))
 	}
-	if p.Text != nil {
+	if p.Text != nil && !p.QueriesOnly {
 		out.Text = Slice(x, AxisRange(), AxisRange(queries))
 	}
 	return out
@@ -77,6 +81,10 @@ func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries 
 		all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
 		all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
 	}
+	last := p.QueriesOnly && i == cfg.NumHiddenLayers-1
+	if last {
+		x = Slice(x, AxisRange(), AxisRange(0, queries))
+	}
 	x = attend(attention, cfg, x, all, p.Mask)
 	var parts []*Node
 	if queries > 0 {
@@ -86,7 +94,7 @@ func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries 
 		}
 		parts = append(parts, feedForward(layer.At("intermediate_query"), layer.At("output_query"), cfg, q))
 	}
-	if p.Text != nil {
+	if p.Text != nil && !last {
 		t := Slice(x, AxisRange(), AxisRange(queries))
 		parts = append(parts, feedForward(layer.At("intermediate"), layer.At("output"), cfg, t))
 	}

@@ -59,7 +59,7 @@ func Match(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mas
 	text := EmbedText(scope, &cfg.QFormer, ids, nil)
 	pairs, n := queries.Shape().Dim(0), queries.Shape().Dim(1)
 	visible := Concatenate([]*Node{ones(mask, pairs, 1, n), paddingMask(mask)}, 2) // [pairs, 1, queries+text]
-	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text)})
+	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text), QueriesOnly: true})
 	logits := nn.Linear(scope.At("itm_head"), out.Queries, 2) // [pairs, queries, 2]
 	return ConvertDType(ReduceMean(logits, 1), dtypes.Float32)
 }
@@ -102,11 +102,21 @@ func Take(x, rows *Node) *Node { return nn.Lookup(x, rows) }
 // values of 3*batch pictures for Match. Only the other ones are gathered, since the gradient of what
 // is gathered has to be scattered back, and devices have to send it to each other.
 func PairImages(kvs []KV, rows *Node) []KV {
-	three := func(x *Node) *Node { return Triple(x, Take(x, rows), x) }
+	out := TakeKV(kvs, rows)
+	for i, kv := range kvs {
+		if kv.Key != nil {
+			out[i] = KV{Triple(kv.Key, out[i].Key, kv.Key), Triple(kv.Value, out[i].Value, kv.Value)}
+		}
+	}
+	return out
+}
+
+// TakeKV picks pictures by row for Match.
+func TakeKV(kvs []KV, rows *Node) []KV {
 	out := make([]KV, len(kvs))
 	for i, kv := range kvs {
 		if kv.Key != nil {
-			out[i] = KV{three(kv.Key), three(kv.Value)}
+			out[i] = KV{Take(kv.Key, rows), Take(kv.Value, rows)}
 		}
 	}
 	return out

@@ -6,7 +6,7 @@ import "goblip/models/blip2"
 type pass struct {
 	batch, queries, text, past int
 	patches                    int  // of a picture, which queries read
-	textUnused                 bool // the last block's text output is not used
+	queriesOnly                bool // the last block computes queries alone
 }
 
 // crossKV counts the projections of pictures that every pass shares: rows of the tower's states.
@@ -34,12 +34,16 @@ func (c *counter) encode(q *blip2.QFormerConfig, p pass) {
 	for i := range q.NumHiddenLayers {
 		c.inBlock(rows, h, trained, func() {
 			c.keep(rows, 4*h, c.width) // the block's input, queries, keys, values
-			for range 3 {
-				c.linear(rows, h, h, trained)
+			asking := p.queries + p.text
+			if p.queriesOnly && i == q.NumHiddenLayers-1 {
+				asking = p.queries
 			}
-			c.attention(p.batch, p.queries+p.text, p.past+p.queries+p.text, h, q.NumAttentionHeads, trained)
-			c.keep(rows, h, c.width) // what attention gives
-			project(rows, h)
+			c.linear(p.batch*asking, h, h, trained)
+			c.linear(rows, h, h, trained)
+			c.linear(rows, h, h, trained)
+			c.attention(p.batch, asking, p.past+p.queries+p.text, h, q.NumAttentionHeads, trained)
+			c.keep(p.batch*asking, h, c.width) // what attention gives
+			project(p.batch*asking, h)
 			if reads := p.batch * p.queries; reads > 0 && i%q.CrossAttentionFrequency == 0 {
 				c.linear(reads, h, h, trained)
 				c.keep(reads, 3*h, c.width)
@@ -56,9 +60,7 @@ func (c *counter) encode(q *blip2.QFormerConfig, p pass) {
 				project(rows, q.IntermediateSize)
 			}
 			forward(p.batch * p.queries)
-			if !(p.textUnused && i == q.NumHiddenLayers-1) {
-				forward(p.batch * p.text)
-			}
+			forward(p.batch * (asking - p.queries))
 		})
 	}
 }
@@ -79,7 +81,7 @@ func (c *counter) stage1(j *Job) {
 	// Matching takes rows of the pictures' keys and values for each of its three kinds of pair.
 	crossed := (q.NumHiddenLayers + q.CrossAttentionFrequency - 1) / q.CrossAttentionFrequency
 	c.keep(3*j.Batch*patches*crossed, 2*q.HiddenSize, c.width)
-	c.encode(q, pass{batch: 3 * j.Batch, queries: queries, text: j.Text, patches: patches, textUnused: true})
+	c.encode(q, pass{batch: 3 * j.Batch, queries: queries, text: j.Text, patches: patches, queriesOnly: true})
 	c.linear(3*j.Batch*queries, q.HiddenSize, 2, trained)
 	c.encode(q, pass{batch: j.Batch, text: j.Text - 1, past: queries})
 	rows := j.Batch * (j.Text - 1)
