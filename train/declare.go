@@ -26,6 +26,10 @@ func declare(backend compute.Backend, store *model.Store, obj objective.Objectiv
 	default:
 		return nil, nil, fmt.Errorf("precision %q is none of %v", set.Precision, Precisions)
 	}
+	if set.Checkpoint != "" && !slices.Contains(Checkpoints, set.Checkpoint) {
+		return nil, nil, fmt.Errorf("checkpointing %q is none of %v", set.Checkpoint, Checkpoints)
+	}
+	t.recompute = set.Checkpoint == "blocks"
 	if set.Shard != "" {
 		t.shard = set.Shard
 	}
@@ -60,6 +64,7 @@ func declare(backend compute.Backend, store *model.Store, obj objective.Objectiv
 			frozen = append(frozen, v)
 		}
 	}
+	t.compilations = 0 // nothing was compiled yet
 	if len(t.vars) == 0 {
 		return nil, nil, fmt.Errorf("nothing to train: every tensor of the model is frozen")
 	}

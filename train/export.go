@@ -2,11 +2,11 @@ package train
 
 import (
 	"slices"
-	"strings"
 
 	"goblip/internal/pjrt"
 	"goblip/train/objective"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -55,22 +55,14 @@ func Export(e *pjrt.Exporter, obj objective.Objective, set Settings, inputs []sh
 	})
 }
 
-// Parameters counts the weights that a step trains and those that it only reads, by the names of
-// their tensors; nothing is built or held.
-func Parameters(e *pjrt.Exporter, obj objective.Objective, set Settings, inputs []shapes.Shape) (trained, frozen map[string]shapes.Shape, err error) {
-	store := model.NewStore()
-	t, kept, err := declare(e, store, obj, set, inputs)
+// Parameters counts the numbers that a step trains and those that it only reads; no variable gets a value.
+func Parameters(backend compute.Backend, obj objective.Objective, set Settings, inputs []shapes.Shape) (trained, frozen int, err error) {
+	t, kept, err := declare(backend, model.NewStore(), obj, set, inputs)
 	if err != nil {
-		return nil, nil, err
-	}
-	trained, frozen = map[string]shapes.Shape{}, map[string]shapes.Shape{}
-	for _, v := range t.vars {
-		trained[tensorName(v)] = v.Shape()
+		return 0, 0, err
 	}
 	for _, v := range kept {
-		if strings.HasPrefix(v.Path(), modelRoot) {
-			frozen[tensorName(v)] = v.Shape()
-		}
+		frozen += v.Shape().Size()
 	}
-	return trained, frozen, nil
+	return t.NumTrained(), frozen, nil
 }

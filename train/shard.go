@@ -58,7 +58,7 @@ func (t *Trainer) distribute(n, inputs int) error {
 }
 
 // smallest is the number of elements below which a tensor is not worth dividing.
-const smallest = 1 << 12
+const smallest = 1 << 8
 
 // divided is the sharding of a tensor over all devices along its first axis that divides evenly.
 func (t *Trainer) divided(shape shapes.Shape) (*distributed.ShardingSpec, error) {

@@ -42,8 +42,11 @@ type Trainer struct {
 	seed      uint64
 	accum     int
 	compute   dtypes.DType
-	shard     string            // of Shards
-	vars      []*model.Variable // trained, in creation order
+	shard     string // of Shards
+	recompute bool   // the inside of blocks, for the backward pass
+
+	compilations int               // of programs, so far
+	vars         []*model.Variable // trained, in creation order
 
 	changed map[string]bool // by path: the variables that the program being compiled changes
 	release []func()
@@ -58,6 +61,10 @@ type Trainer struct {
 // frozen weights are stored in bfloat16.
 var Precisions = []string{"f32", "bf16"}
 
+// Checkpoints say what the backward pass computes again instead of keeping it: nothing, or the inside
+// of every transformer block.
+var Checkpoints = []string{"none", "blocks"}
+
 // Settings of a Trainer.
 type Settings struct {
 	AdamW      AdamW
@@ -67,6 +74,7 @@ type Settings struct {
 	Trainable  func(name string) bool // by tensor name; nil: everything
 	Precision  string                 // of Precisions; empty: f32
 	Shard      string                 // of Shards; empty: none
+	Checkpoint string                 // of Checkpoints; empty: none
 
 	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
@@ -201,6 +209,10 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 
 // in makes a graph compute in the trainer's precision.
 func (t *Trainer) in(g *Graph) {
+	t.compilations++
+	if t.recompute {
+		nn.Recompute(g)
+	}
 	if t.compute != dtypes.Float32 {
 		nn.ComputeIn(g, t.compute)
 	}
@@ -344,6 +356,10 @@ func (t *Trainer) Restore(values map[string]*tensors.Tensor, optimizer bool) err
 	}
 	return nil
 }
+
+// Compilations counts the programs that were compiled so far: one for each kind of step and each
+// length that texts are padded to.
+func (t *Trainer) Compilations() int { return t.compilations }
 
 // Devices is how many devices a step is divided among.
 func (t *Trainer) Devices() int {

@@ -79,7 +79,7 @@ minutes, a Python with jax (TPU: jax libtpu; GPU: jax[cuda13]) and, at full size
 	flags.StringVar(&p.device, "device", "", "kind and number of chips: v5e-8, v5p-16, v6e-8, h100x8, a100x16, a100-40x16")
 	flags.StringVar(&p.precision, "precision", "bf16", strings.Join(train.Precisions, " or "))
 	flags.StringVar(&p.shard, "shard", "none", "what chips divide among each other: "+strings.Join(train.Shards, ", "))
-	flags.StringVar(&p.checkpoint, "checkpointing", "none", "what the backward pass computes again: "+strings.Join(plan.Remats, ", "))
+	flags.StringVar(&p.checkpoint, "checkpointing", "none", "what the backward pass computes again: "+strings.Join(train.Checkpoints, ", "))
 	flags.StringVar(&p.vision, "tower", "vit-g", "image tower: "+strings.Join(plan.Visions, " or "))
 	flags.StringVar(&p.llm, "lm", "opt-2.7b", "language model of stage 2: "+strings.Join(plan.LLMs, ", "))
 	flags.StringVar(&p.config, "config", "", "a BLIP-2's config.json, whose sizes replace the paper's")

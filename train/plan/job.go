@@ -26,13 +26,9 @@ type Job struct {
 	Text      int    // tokens of a padded text; of T5's labels too
 	Steps     int    // optimizer steps
 	Precision string // of train.Precisions
-	Remat     string // of Remats
+	Remat     string // of train.Checkpoints
 	Source    string // where sizes, batch and steps come from
 }
-
-// Remats say what the backward pass computes again instead of keeping it: nothing, or the inside of
-// every transformer block.
-var Remats = []string{"none", "blocks"}
 
 // Visions and LLMs are the towers that BLIP-2 was trained with, by name.
 var (
@@ -115,8 +111,8 @@ func (j *Job) Validate(devices int) error {
 		return fmt.Errorf("batch %d does not divide over %d devices", j.Batch, devices)
 	case !slices.Contains(train.Precisions, j.Precision):
 		return fmt.Errorf("precision %q is none of %v", j.Precision, train.Precisions)
-	case !slices.Contains(Remats, j.Remat):
-		return fmt.Errorf("checkpointing %q is none of %v", j.Remat, Remats)
+	case !slices.Contains(train.Checkpoints, j.Remat):
+		return fmt.Errorf("checkpointing %q is none of %v", j.Remat, train.Checkpoints)
 	}
 	if err := j.Config.Validate(); err != nil {
 		return err
@@ -156,6 +152,6 @@ func (j *Job) Objective() (objective.Objective, []shapes.Shape) {
 func (j *Job) Settings(devices int) train.Settings {
 	return train.Settings{
 		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05}, Seed: 1,
-		Devices: devices, Trainable: infer.Trainable, Precision: j.Precision,
+		Devices: devices, Trainable: infer.Trainable, Precision: j.Precision, Checkpoint: j.Remat,
 	}
 }

@@ -115,8 +115,9 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 					targets[j][k] = 1
 				}
 			}
-			ids, mask := padded(texts, length, pad)
-			learn, _ := padded(targets, length, 0)
+			to := s.bucket(texts, length)
+			ids, mask := padded(texts, to, pad)
+			learn, _ := padded(targets, to, 0)
 			return []*tensors.Tensor{images(rows), ids, mask, learn}, nil
 		}, nil
 	}
