@@ -7,7 +7,8 @@
 // In reading order: pjrt.go (Open, Info), choose.go (which backend), find.go
 // (where plugins lie), install.go and wheel.go ("goblip setup"), devices.go
 // (several devices on one CPU), memory.go (peak memory of the process),
-// hugepages.go (fewer page faults), overwrite.go (training steps that update in place).
+// hugepages.go (fewer page faults), overwrite.go and buffers.go (training
+// steps that update in place), export.go (programs for devices that are not here).
 package pjrt
 
 import (
