@@ -28,14 +28,16 @@ var mayImport = map[string]string{
 	"train":               "models datasets checkpoints train",
 	"train/objective":     "models train/objective", // models, not the loop
 	"train/recipes":       "models datasets checkpoints train infer",
+	"train/plan":          "models train infer",
 	"train/runlog":        "",
 	"capfilt":             "models datasets checkpoints infer eval capfilt", // training comes in as functions
+	"scripts":             "",
 	"eval":                "eval", // strings and numbers: cmd brings them
-	"eval/ptb":            "", // tokens of captions
+	"eval/ptb":            "",     // tokens of captions
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests
-	"cmd":                 "models datasets checkpoints infer train eval capfilt cmd",
+	"cmd":                 "models datasets checkpoints infer train eval capfilt scripts cmd",
 }
 
 // TestArchitecture reads the sources itself: a test that ran "go list" would be

@@ -21,6 +21,7 @@
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run
+//	  plan/         what a run needs, before anything is bought
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
 //	capfilt/      cleans noisy image-text sets: captioners, filters, a rule
 //	eval/         metrics, from strings and numbers alone

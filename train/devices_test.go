@@ -21,23 +21,32 @@ const (
 	devicesMark   = "values: "            // in front of what it found
 )
 
-// devicesCase trains on some numbers of devices: values by number and name.
+// division is a number of devices and what is divided among them.
+type division struct {
+	devices int
+	shard   string
+}
+
+func (d division) String() string { return fmt.Sprint(d.devices, " devices, shard ", d.shard) }
+
+// devicesCase trains on some numbers of devices: values by division and name.
 type devicesCase struct {
-	devices []int
+	on      []division // first that which the others must agree with
 	steps   int
-	trainer func(t *testing.T, devices int) (*Trainer, func(seed uint64) []*tensors.Tensor)
+	trainer func(t *testing.T, on division) (*Trainer, func(seed uint64) []*tensors.Tensor)
 	carried []string // tensors whose values after the last step must agree too
+	divided string   // a trained variable that "full" divides; its moments must agree too
 }
 
 var devicesCases = map[string]devicesCase{
-	"stage1": {devices: []int{1, 2, 4}, steps: 4, trainer: func(t *testing.T, devices int) (*Trainer, func(seed uint64) []*tensors.Tensor) {
+	"stage1": {on: []division{{1, "none"}, {2, "none"}, {4, "none"}, {2, "optimizer"}, {4, "full"}}, steps: 4, divided: "qformer/encoder/layer/0/intermediate/dense/weight", trainer: func(t *testing.T, on division) (*Trainer, func(seed uint64) []*tensors.Tensor) {
 		obj, batch := tinyStage1(8)
-		return newTrainer(t, golden.Backend(t), model.NewStore(), obj, Settings{AdamW: testAdam, Seed: 9, Devices: devices}, batch(0)), batch
+		return newTrainer(t, golden.Backend(t), model.NewStore(), obj, Settings{AdamW: testAdam, Seed: 9, Devices: on.devices, Shard: on.shard}, batch(0)), batch
 	}},
-	"blip": {devices: []int{1, 2}, steps: 3, trainer: func(t *testing.T, devices int) (*Trainer, func(seed uint64) []*tensors.Tensor) {
+	"blip": {on: []division{{1, "none"}, {2, "none"}}, steps: 3, trainer: func(t *testing.T, on division) (*Trainer, func(seed uint64) []*tensors.Tensor) {
 		obj, batch := tinyPretraining(4)
 		return newTrainer(t, golden.Backend(t), model.NewStore(), whole(obj, 4),
-			Settings{AdamW: testAdam, Seed: 9, Devices: devices, Trainable: obj.Trained, InitializerRange: 0.1}, batch(0)), batch
+			Settings{AdamW: testAdam, Seed: 9, Devices: on.devices, Trainable: obj.Trained, InitializerRange: 0.1}, batch(0)), batch
 	}, carried: []string{"text_queue", "momentum.text_proj.weight", "temp"}},
 }
 
@@ -69,16 +78,17 @@ func TestDevicesAgree(t *testing.T) {
 			if !ok {
 				t.Fatalf("the worker said nothing of values:\n%s", output)
 			}
-			var values map[int]map[string][]float32
+			var values map[string]map[string][]float32
 			if err := json.NewDecoder(bytes.NewReader(found)).Decode(&values); err != nil {
 				t.Fatalf("%v\n%s", err, output)
 			}
-			for _, n := range c.devices[1:] {
-				for name, want := range values[1] {
-					golden.Near(t, fmt.Sprint(n, " devices: ", name), tensors.FromValue(values[n][name]), tensors.FromValue(want), 1e-5, 1e-5)
+			alone := values[c.on[0].String()]
+			for _, on := range c.on[1:] {
+				for name, want := range alone {
+					golden.Near(t, on.String()+": "+name, tensors.FromValue(values[on.String()][name]), tensors.FromValue(want), 1e-5, 1e-5)
 				}
 			}
-			if n := len(values[1]["losses"]); n != 3*c.steps {
+			if n := len(alone["losses"]); n != 3*c.steps {
 				t.Errorf("%d losses, want %d steps of 3", n, c.steps)
 			}
 		})
@@ -86,9 +96,9 @@ func TestDevicesAgree(t *testing.T) {
 }
 
 func trainOnDevices(t *testing.T, c devicesCase) {
-	values := map[int]map[string][]float32{}
-	for _, devices := range c.devices {
-		trainer, batch := c.trainer(t, devices)
+	values := map[string]map[string][]float32{}
+	for _, on := range c.on {
+		trainer, batch := c.trainer(t, on)
 		of := map[string][]float32{}
 		for n := range c.steps {
 			result := step(t, trainer, n, batch(uint64(n)))
@@ -101,7 +111,17 @@ func trainOnDevices(t *testing.T, c devicesCase) {
 		for _, name := range c.carried {
 			of[name] = tensors.MustCopyFlatData[float32](after[name])
 		}
-		values[devices] = of
+		if c.divided != "" {
+			for root, want := range map[string]bool{modelRoot: on.shard == "full", firstMoments: on.shard != "none"} {
+				v := trainer.store.GetVariable(root + "/" + c.divided)
+				if divided := v.ShardShape().Size() < v.Shape().Size(); divided != want {
+					t.Errorf("%s: a device holds part of %s: %v", on, v.Path(), divided)
+				}
+			}
+			moments := snapshot(t, trainer, true)
+			of["moments"] = tensors.MustCopyFlatData[float32](moments["exp_avg."+strings.ReplaceAll(c.divided, "/", ".")])
+		}
+		values[on.String()] = of
 	}
 	var line strings.Builder
 	if err := json.NewEncoder(&line).Encode(values); err != nil {

@@ -35,14 +35,17 @@ func TestDecayGroups(t *testing.T) {
 // newTrainer makes a trainer for batches of that form.
 func newTrainer(t *testing.T, backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, batch []*tensors.Tensor) *Trainer {
 	t.Helper()
-	var inputs []shapes.Shape
-	for _, in := range batch {
-		inputs = append(inputs, in.Shape())
-	}
-	trainer, err := NewTrainer(backend, store, obj, set, inputs)
+	trainer, err := NewTrainer(backend, store, obj, set, shapesOf(batch))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(trainer.Finalize)
 	return trainer
+}
+
+func shapesOf(batch []*tensors.Tensor) (inputs []shapes.Shape) {
+	for _, in := range batch {
+		inputs = append(inputs, in.Shape())
+	}
+	return inputs
 }

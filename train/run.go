@@ -61,6 +61,9 @@ type Summary struct {
 	Seconds          float64            `json:"seconds"`
 	SamplesPerSecond float64            `json:"samples_per_second"`
 	Stopped          bool               `json:"stopped,omitempty"` // before the last step
+
+	Compilations    int `json:"compilations"`     // of programs: kinds of step times lengths of padded texts
+	LastCompilation int `json:"last_compilation"` // the step that needed a new one last
 }
 
 // runState is what a checkpoint holds beside tensors.
@@ -126,6 +129,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		}
 		losses = result.Terms
 		done := step + 1
+		if n := r.Trainer.Compilations(); n > summary.Compilations {
+			summary.Compilations, summary.LastCompilation = n, done
+		}
 		// Which steps are logged must not depend on where a run was interrupted.
 		if done == 1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
 			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
@@ -147,6 +153,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			saved = done
 		}
 	}
+	log.Note("%s  compiled %d programs, the last one at step %d", r.Name, summary.Compilations, summary.LastCompilation)
 	summary.Seconds = time.Since(began).Seconds()
 	if summary.Seconds > 0 {
 		summary.SamplesPerSecond = float64((r.Steps-start)*r.Batch*r.Trainer.accum) / summary.Seconds

@@ -1,6 +1,9 @@
 // Package train turns an objective into training steps and runs them.
 //
 //	trainer.go   one step as a compiled graph: losses, gradient, clipping, AdamW
+//	declare.go   what a model trains and what is frozen
+//	shard.go     what several devices divide among each other
+//	export.go    the step as a program for other devices
 //	run.go       the loop: resume, log, evaluate, checkpoint, stop cleanly
 //	adamw.go     the update and what decays
 //	schedule.go  learning rates
@@ -14,7 +17,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 
+	"goblip/checkpoints"
+	"goblip/internal/pjrt"
 	"goblip/models/nn"
 	"goblip/train/objective"
 
@@ -37,14 +43,30 @@ type Trainer struct {
 	adam      AdamW
 	seed      uint64
 	accum     int
-	vars      []*model.Variable // trained, in creation order
-	carried   []*model.Variable // changed by the objective itself: momentum copies, queues
+	compute   dtypes.DType
+	shard     string // of Shards
+	recompute bool   // the inside of blocks, for the backward pass
+
+	compilations int               // of programs, so far
+	vars         []*model.Variable // trained, in creation order
+	carried      []*model.Variable // changed by the objective itself: momentum copies, queues
+
+	changed map[string]bool // by path: the variables that the program being compiled changes
+	release []func()
 
 	mesh                *distributed.DeviceMesh
 	sharded, replicated *distributed.ShardingSpec
 	collect, update     *model.Exec
 	measure             *model.Exec
 }
+
+// Precisions are what a step may compute in. With bf16 weights and optimizer state stay float32, and
+// frozen weights are stored in bfloat16.
+var Precisions = []string{"f32", "bf16"}
+
+// Checkpoints say what the backward pass computes again instead of keeping it: nothing, or the inside
+// of every transformer block.
+var Checkpoints = []string{"none", "blocks"}
 
 // Settings of a Trainer.
 type Settings struct {
@@ -53,6 +75,9 @@ type Settings struct {
 	Devices    int                    // data-parallel devices, 1 or more
 	Accumulate int                    // micro-batches a step, 1 or more
 	Trainable  func(name string) bool // by tensor name; nil: everything
+	Precision  string                 // of Precisions; empty: f32
+	Shard      string                 // of Shards; empty: none
+	Checkpoint string                 // of Checkpoints; empty: none
 
 	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
@@ -60,89 +85,85 @@ type Settings struct {
 // NewTrainer declares the objective's variables for inputs of the given shapes and prepares the
 // step; nothing is compiled yet. Variables without a value get their initial one; load before.
 func NewTrainer(backend compute.Backend, store *model.Store, obj objective.Objective, set Settings, inputs []shapes.Shape) (*Trainer, error) {
-	t := &Trainer{store: store, objective: obj, adam: set.AdamW, seed: set.Seed, accum: max(set.Accumulate, 1)}
-	var used []*model.Variable
-	changed := map[*model.Variable]bool{}
-	rng := shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...)
-	err := nn.Declare(backend, store, func(scope *model.Scope, in []*Node) {
-		nn.Train(in[0])
-		obj.Build(scope.At("model"), in[1:])
-		for v := range store.IterVariables() {
-			if v.InUseByGraph(in[0].Graph()) {
-				used = append(used, v)
-				changed[v] = v.ChangedInGraph(in[0].Graph())
-			}
-		}
-	}, append([]shapes.Shape{rng}, inputs...)...)
+	t, frozen, err := declare(backend, store, obj, set, inputs)
 	if err != nil {
 		return nil, err
 	}
 	if err := nn.Initialize(store, set.Seed, set.InitializerRange); err != nil {
 		return nil, err
 	}
-	for _, v := range used {
-		train := set.Trainable == nil || set.Trainable(tensorName(v))
-		v.SetTrainable(train)
-		switch {
-		case train:
-			t.vars = append(t.vars, v)
-		case changed[v]:
-			t.carried = append(t.carried, v)
+	if t.compute != dtypes.Float32 {
+		for _, v := range frozen {
+			value, err := v.Value()
+			if err == nil {
+				value, err = checkpoints.Cast(value, t.compute)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", tensorName(v), err)
+			}
+			if err := replace(store, v, value); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if len(t.vars) == 0 {
-		return nil, fmt.Errorf("nothing to train: every tensor of the model is frozen")
-	}
-	roots := []string{firstMoments, secondMoments}
-	if t.accum > 1 {
-		roots = append(roots, accumulators)
-	}
 	for _, v := range t.vars {
-		for _, root := range roots {
+		for _, root := range t.state() {
 			if _, err := store.CreateVariable(statePath(v, root), tensors.FromShape(v.Shape())); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if t.update, err = model.NewExec(backend, store, t.step(true)); err != nil {
-		return nil, err
-	}
-	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
-		return nil, err
-	}
-	if t.measure, err = model.NewExec(backend, store, t.evaluation); err != nil {
-		return nil, err
-	}
-	return t, t.distribute(set.Devices, len(inputs))
+	return t, t.prepare(backend, set.Devices, len(inputs))
 }
 
-// distribute shards the batch axis of the inputs over n devices; weights are replicated.
-func (t *Trainer) distribute(n, inputs int) error {
-	if n <= 1 {
-		return nil
+// state are the roots of what is kept beside each trained variable.
+func (t *Trainer) state() []string {
+	if t.accum > 1 {
+		return []string{firstMoments, secondMoments, accumulators}
 	}
-	var err error
-	if t.mesh, err = distributed.NewDeviceMesh([]int{n}, []string{"data"}); err != nil {
+	return []string{firstMoments, secondMoments}
+}
+
+// prepare makes the programs; they are compiled when they are first run.
+func (t *Trainer) prepare(backend compute.Backend, devices, inputs int) (err error) {
+	store := t.store
+	if t.update, err = model.NewExec(backend, store, t.step(true)); err != nil {
 		return err
 	}
-	if t.sharded, err = distributed.BuildSpec(t.mesh).S("data").Done(); err != nil {
+	if t.collect, err = model.NewExec(backend, store, t.step(false)); err != nil {
 		return err
 	}
-	t.replicated = distributed.NewReplicatedShardingSpec(t.mesh)
-	specs := []*distributed.ShardingSpec{t.replicated, t.replicated}
-	for range inputs {
-		specs = append(specs, t.sharded)
+	t.overwrite(backend)
+	if t.measure, err = model.NewExec(backend, store, t.evaluation); err != nil {
+		return err
 	}
-	for _, e := range []*model.Exec{t.update, t.collect, t.measure} {
-		e.AutoSharding(t.mesh).WithInputShardingSpecs(specs...)
+	return t.distribute(devices, inputs)
+}
+
+// programs numbers the programs of this process.
+var programs atomic.Int64
+
+// overwrite lets a step write the variables that it changes where they are: weights, moments,
+// accumulated gradients, and what else an objective carries on.
+func (t *Trainer) overwrite(backend compute.Backend) {
+	b, ok := backend.(pjrt.Overwriter)
+	if !ok {
+		return
 	}
-	return nil
+	t.changed = map[string]bool{}
+	for _, e := range []*model.Exec{t.update, t.collect} {
+		name := fmt.Sprintf("step %d", programs.Add(1))
+		e.WithName(name)
+		b.Overwrite(name, func(input string) bool { return t.changed[input] })
+		t.release = append(t.release, func() { b.Overwrite(name, nil) })
+	}
 }
 
 // step builds one micro-batch: inputs are the random stream, [lr, 1-beta1^t, 1-beta2^t], then the
 // batch; outputs are the terms and the gradient norm. The last micro-batch of a step updates.
 func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node {
 	return func(scope *model.Scope, in []*Node) []*Node {
+		t.in(in[0].Graph())
 		nn.Train(in[0])
 		scalars := Split(in[1], 0, 3)
 		for i := range scalars {
@@ -182,12 +203,34 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		if update {
 			t.adam.apply(t.store, t.vars, grads, norm, scalars[0], scalars[1], scalars[2], keep)
 		}
+		for v := range t.store.IterVariables() {
+			if t.changed != nil {
+				t.changed[v.Path()] = v.ChangedInGraph(g)
+			}
+		}
+		e := t.collect
+		if update {
+			e = t.update
+		}
+		t.divideOutputs(e, g, len(losses)+1)
 		return append(losses, norm)
+	}
+}
+
+// in makes a graph compute in the trainer's precision.
+func (t *Trainer) in(g *Graph) {
+	t.compilations++
+	if t.recompute {
+		nn.Recompute(g)
+	}
+	if t.compute != dtypes.Float32 {
+		nn.ComputeIn(g, t.compute)
 	}
 }
 
 // evaluation builds the terms of one batch without dropout and without a gradient; inputs as step's.
 func (t *Trainer) evaluation(scope *model.Scope, in []*Node) []*Node {
+	t.in(in[0].Graph())
 	nn.Evaluate(in[0])
 	unused := Mul(ReduceAllSum(in[1]), ScalarZero(in[1].Graph(), dtypes.Float32))
 	losses := t.objective.Build(scope.At("model"), in[2:])
@@ -333,6 +376,10 @@ func (t *Trainer) Restore(values map[string]*tensors.Tensor, optimizer bool) err
 	return nil
 }
 
+// Compilations counts the programs that were compiled so far: one for each kind of step and each
+// length that texts are padded to.
+func (t *Trainer) Compilations() int { return t.compilations }
+
 // Devices is how many devices a step is divided among.
 func (t *Trainer) Devices() int {
 	if t.mesh == nil {
@@ -368,6 +415,9 @@ func (t *Trainer) Groups() (decayed, plain []string) {
 
 // Finalize frees the compiled step.
 func (t *Trainer) Finalize() {
+	for _, f := range t.release {
+		f()
+	}
 	t.update.Finalize()
 	t.collect.Finalize()
 	t.measure.Finalize()

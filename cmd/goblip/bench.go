@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gomlx/compute/dtypes"
@@ -60,12 +61,15 @@ type benchResult struct {
 	Parameters    int       `json:"trained_parameters"`
 	Losses        []float64 `json:"losses"` // itc, itm, itg of the last step
 	Backend       string    `json:"backend"`
+	CPUSeconds    float64   `json:"cpu_seconds"` // processor time of a step, on average
+	Compilations  int       `json:"compilations"`
 }
 
 func newBenchCommand() *cobra.Command {
 	var path string
 	var asJSON bool
 	var devices int
+	var precision string
 	command := &cobra.Command{
 		Use:   "bench --config FILE",
 		Short: "Time a stage-1 training step on this machine",
@@ -83,7 +87,7 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 			if err := decoder.Decode(&c); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			r, err := bench(cmd, &c, devices)
+			r, err := bench(cmd, &c, devices, precision)
 			if err != nil {
 				return err
 			}
@@ -97,6 +101,7 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 	}
 	command.Flags().StringVar(&path, "config", "", "JSON file of sizes, such as scripts/bench/small.json")
 	command.Flags().IntVar(&devices, "devices", 1, "data-parallel devices")
+	command.Flags().StringVar(&precision, "precision", "f32", strings.Join(train.Precisions, " or "))
 	command.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON")
 	requireFlags(command, "config")
 	return command
@@ -120,7 +125,7 @@ func (c *benchConfig) blip2() (*blip2.Config, error) {
 	return &cfg, cfg.Validate()
 }
 
-func bench(cmd *cobra.Command, c *benchConfig, devices int) (*benchResult, error) {
+func bench(cmd *cobra.Command, c *benchConfig, devices int, precision string) (*benchResult, error) {
 	cfg, err := c.blip2()
 	if err != nil {
 		return nil, err
@@ -140,7 +145,7 @@ func bench(cmd *cobra.Command, c *benchConfig, devices int) (*benchResult, error
 		computeshapes.Make(dtypes.Int32, c.Batch, c.TextLength), computeshapes.Make(dtypes.Int32, c.Batch),
 	}
 	trainer, err := train.NewTrainer(backend, model.NewStore(), loss, train.Settings{
-		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05}, Seed: 1, Devices: devices, Trainable: infer.Trainable,
+		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05}, Seed: 1, Devices: devices, Trainable: infer.Trainable, Precision: precision,
 	}, inputs)
 	if err != nil {
 		return nil, err
@@ -149,6 +154,7 @@ func bench(cmd *cobra.Command, c *benchConfig, devices int) (*benchResult, error
 	batch := c.batch(side)
 	r := &benchResult{Parameters: trainer.NumTrained(), Backend: info.Description}
 	var times []float64
+	var spent float64
 	for step := range c.Steps + 1 {
 		began := time.Now()
 		result, err := trainer.Step(step, 1e-4, [][]*tensors.Tensor{batch})
@@ -157,12 +163,14 @@ func bench(cmd *cobra.Command, c *benchConfig, devices int) (*benchResult, error
 		}
 		seconds := time.Since(began).Seconds()
 		if step == 0 {
-			r.First = seconds
+			r.First, spent = seconds, pjrt.ProcessorTime()
 		} else {
 			times = append(times, seconds)
 		}
 		r.Losses = result.Terms
 	}
+	r.CPUSeconds = (pjrt.ProcessorTime() - spent) / float64(c.Steps)
+	r.Compilations = trainer.Compilations()
 	slices.Sort(times)
 	r.Median, r.Min = times[len(times)/2], times[0]
 	r.ImagesSeconds, r.PeakMemory = float64(c.Batch)/r.Median, pjrt.PeakMemory()

@@ -34,6 +34,7 @@ func commands() []*cobra.Command {
 		newConvertCommand(),
 		newInspectCommand(),
 		newDownloadCommand(),
+		newPlanCommand(),
 		newBenchCommand(),
 		newDataCommand(),
 		newEvalCommand(),

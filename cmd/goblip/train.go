@@ -29,6 +29,7 @@ type trainCommand struct {
 	steps, batch, devices     int
 	seed                      uint64
 	set                       []string
+	precision, shard          string
 	checkpointEvery, logEvery int
 	evalEvery                 int
 	resume, asJSON            bool
@@ -104,6 +105,8 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")
 	flags.IntVar(&t.devices, "devices", 1, "data-parallel devices; the batch is divided among them")
+	flags.StringVar(&t.precision, "precision", "f32", strings.Join(train.Precisions, " or ")+": what a step computes in; weights and optimizer state stay float32")
+	flags.StringVar(&t.shard, "shard", "none", "what devices divide among each other beside the batch: "+strings.Join(train.Shards, ", "))
 	flags.StringArrayVar(&t.set, "set", nil, "change a setting: name=value; may be repeated (see --explain); clip.name=value and lm.name=value for towers that stage 1 and 2 train first")
 	flags.IntVar(&t.checkpointEvery, "checkpoint-every", 100, "steps")
 	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
@@ -141,6 +144,12 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 		if value < 0 {
 			return usagef("--%s %d: must not be negative", name, value)
 		}
+	}
+	if !slices.Contains(train.Precisions, t.precision) {
+		return usagef("--precision %q is none of %v", t.precision, train.Precisions)
+	}
+	if !slices.Contains(train.Shards, t.shard) {
+		return usagef("--shard %q is none of %v", t.shard, train.Shards)
 	}
 	if stat, err := os.Stat(t.out); err == nil && !stat.IsDir() {
 		return usagef("--out %s: a file is there, the run needs a folder", t.out)
@@ -205,6 +214,9 @@ func (t *trainCommand) settings(name string) (*recipeInfo, any, error) {
 		if t.batch > 0 {
 			common.Batch = t.batch
 		}
+		if t.precision != "f32" {
+			common.Precision = t.precision
+		}
 		t.clipTower, t.lmTower = recipes.DefaultCLIP(), recipes.DefaultLM()
 		t.clipTower.Seed, t.lmTower.Seed = t.seed, t.seed
 		for _, assignment := range t.set {
@@ -237,7 +249,7 @@ func explain(out io.Writer, info *recipeInfo, settings any) error {
 }
 
 func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name string, settings any, set *datasets.Set) (train.Summary, error) {
-	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON}
+	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON, Shard: t.shard}
 	switch s := settings.(type) {
 	case *recipes.LMSettings:
 		return t.lm(ctx, backend, s, set, o, t.batchChosen(""))

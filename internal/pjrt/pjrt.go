@@ -7,7 +7,8 @@
 // In reading order: pjrt.go (Open, Info), choose.go (which backend), find.go
 // (where plugins lie), install.go and wheel.go ("goblip setup"), devices.go
 // (several devices on one CPU), memory.go (peak memory of the process),
-// hugepages.go (fewer page faults).
+// hugepages.go (fewer page faults), overwrite.go and buffers.go (training
+// steps that update in place), export.go (programs for devices that are not here).
 package pjrt
 
 import (
@@ -16,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
 	_ "github.com/gomlx/gomlx/backends/default" // registers the "xla" and "go" backends
 )
 
@@ -79,15 +81,19 @@ func open(setting string, demanded bool, plugins []Plugin) (compute.Backend, Inf
 	}
 	var warnings []string
 	for _, c := range choices {
-		backend, err := newBackend(c.config)
+		opened, err := newBackend(c.config)
 		if err == nil {
 			if c.kind == "go" && !demanded {
 				warnings = append(warnings, goWarning(len(warnings) > 0))
 			}
-			return backend, Info{
+			info := Info{
 				Config: c.config, Kind: c.kind, Plugin: c.path, SIMD: simd, Warnings: warnings,
-				Devices: backend.NumDevices(), Description: backend.Description(),
-			}, nil
+				Devices: opened.NumDevices(), Description: opened.Description(),
+			}
+			if x, ok := opened.(*xla.Backend); ok {
+				opened = &backend{Backend: x}
+			}
+			return opened, info, nil
 		}
 		if demanded {
 			return nil, Info{}, fmt.Errorf("%s=%q: %w", compute.ConfigEnvVar, setting, err)

@@ -19,7 +19,7 @@ func Embed(scope *model.Scope, cfg *Layers, ids, positions, extra *Node) *Node {
 	embeddings := scope.At("embeddings")
 	table := nn.EmbeddingTable(embeddings.At("position_embeddings"), ids, cfg.MaxPositionEmbeddings, cfg.HiddenSize)
 	if positions == nil {
-		positions = InsertAxes(Slice(table, AxisRange(0, ids.Shape().Dim(1))), 0) // [1, text, hidden]
+		positions = nn.Compute(InsertAxes(Slice(table, AxisRange(0, ids.Shape().Dim(1))), 0)) // [1, text, hidden]
 	} else {
 		positions = nn.Lookup(table, positions)
 	}

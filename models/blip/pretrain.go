@@ -104,7 +104,7 @@ func TakeMemory(memory Memories, rows *Node) Memories {
 // Temperature divides the contrastive similarities: learned, starts at 0.07. Each step begins by
 // clamping it to [0.001, 0.5]. A scalar.
 func Temperature(scope *model.Scope, like *Node) *Node {
-	raw := nn.Param(scope, "temp", like, nn.InitTemperature)
+	raw := nn.Param32(scope, "temp", like, nn.InitTemperature)
 	clamped := ClipScalar(raw, 0.001, 0.5)
 	if nn.Training(like.Graph()) { // the weight itself is clamped: its gradient is that of the clamped value
 		scope.GetVariable("temp").SetNodeValue(clamped)

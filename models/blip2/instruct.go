@@ -31,7 +31,7 @@ func EncodeInstructed(scope *model.Scope, cfg *Config, states, ids, mask *Node) 
 	words := nn.EmbeddingTable(embeddings.At("word_embeddings"), ids, q.VocabSize, q.HiddenSize)
 	positions := nn.EmbeddingTable(embeddings.At("position_embeddings"), ids, q.MaxPositionEmbeddings, q.HiddenSize)
 	positions = InsertAxes(Slice(positions, AxisRange(0, ids.Shape().Dim(1))), 0) // from 0, after the queries too
-	text := Add(nn.Lookup(words, ids), positions)
+	text := Add(nn.Lookup(words, ids), nn.Compute(positions))
 	visible := Concatenate([]*Node{ones(mask, batch, 1, cfg.NumQueryTokens), paddingMask(mask)}, 2)
 	return Encode(scope, q, Pass{Queries: norm(tokens), Text: norm(text), Images: images, Mask: nn.AdditiveMask(visible, text)})
 }

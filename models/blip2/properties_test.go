@@ -136,19 +136,29 @@ func TestSimilarity(t *testing.T) {
 	golden.Near(t, "similarity", got[0], tensors.FromValue([][]float32{{1, 0.6}, {0.6, -0.28}, {0, 0.8}}), 1e-6, 0)
 }
 
-// TestMatchPicksPictures wants of TakeKV and Take that pair i is picture and text of the rows asked for.
-func TestMatchPicksPictures(t *testing.T) {
+// TestPairImages wants of three judgements for each text those of its own picture, of the other one
+// that was asked for, and of its own again.
+func TestPairImages(t *testing.T) {
 	c := golden.Open(t, stage1Case)
 	store, vision, cfg := lavisModel(t, c)
+	others := []int32{3, 0, 3, 1}
+	pictures := []int32{0, 3, 0, 1, 0, 1, 2, 3, 2, 3, 1, 3}
 	out := golden.New(t, golden.Go(t), store, func(scope *model.Scope, in []*Node) []*Node {
 		im := EncodeImages(scope, &cfg, lastState(scope, &vision, in[0]))
-		all := Match(scope, &cfg, im.Queries, im.KV, in[1], in[2])
-		picked := Match(scope, &cfg, Take(im.Queries, in[3]), TakeKV(im.KV, in[3]), Take(in[1], in[3]), Take(in[2], in[3]))
-		return []*Node{Take(all, in[3]), picked}
-	}).Run(c.Input("pixel_values"), c.Input("input_ids"), c.Input("attention_mask"), tensors.FromValue([]int32{3, 1, 1, 0, 2}))
-	golden.Near(t, "picked pairs", out[1], out[0], 1e-6, 0)
-	if d := out[1].Shape().Dimensions; !slices.Equal(d, []int{5, 2}) {
-		t.Errorf("shape %v, want [5 2]", d)
+		ids, mask := Triple(in[1], in[1], in[1]), Triple(in[2], in[2], in[2])
+		queries := Take(im.Queries, in[4])
+		var taken []KV
+		for _, kv := range im.KV {
+			if kv.Key != nil {
+				kv = KV{Take(kv.Key, in[4]), Take(kv.Value, in[4])}
+			}
+			taken = append(taken, kv)
+		}
+		return []*Node{Match(scope, &cfg, queries, PairImages(im.KV, in[3]), ids, mask), Match(scope, &cfg, queries, taken, ids, mask)}
+	}).Run(c.Input("pixel_values"), c.Input("input_ids"), c.Input("attention_mask"), tensors.FromValue(others), tensors.FromValue(pictures))
+	golden.Near(t, "pairs", out[0], out[1], 1e-6, 0)
+	if d := out[0].Shape().Dimensions; !slices.Equal(d, []int{12, 2}) {
+		t.Errorf("shape %v, want [12 2]", d)
 	}
 }
 

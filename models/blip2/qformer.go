@@ -10,11 +10,6 @@ import (
 // KV holds keys and values of one attention: each [batch, heads, seq, head_dim].
 type KV struct{ Key, Value *Node }
 
-// take picks rows of the batch axis: rows int32 [n] -> [n, heads, seq, head_dim].
-func (kv KV) take(rows *Node) KV {
-	return KV{nn.Lookup(kv.Key, rows), nn.Lookup(kv.Value, rows)}
-}
-
 // ImageKV projects frozen image features for every cross-attention of the Q-Former:
 // imageEmbeds [batch, patches, image_hidden] -> keys and values per layer (zero KV in layers
 // without cross-attention). They depend on the picture alone, so one projection serves the
@@ -35,13 +30,17 @@ type Pass struct {
 	Mask    *Node // additive [batch, 1, seq, past+seq] over [queries; text], nil: all see all
 	Images  []KV  // ImageKV; needed with Queries
 	Past    []KV  // the queries' keys and values of an earlier pass, seen by Text (ITG)
+
+	// QueriesOnly: what Text becomes is not needed, so the last layer computes queries alone. Mask is the
+	// same for all rows then, [batch, 1, 1, past+seq].
+	QueriesOnly bool
 }
 
 // Output of a Pass; KV are the keys and values of this pass' own tokens, per layer.
 type Output struct {
 	Queries, Text *Node // [batch, queries, hidden], [batch, text, hidden]
 	KV            []KV
-	States        []*Node // before each layer and after the last: [batch, queries+text, hidden]
+	States        []*Node // before each layer and after the last: [batch, queries+text, hidden], or queries alone
 }
 
 // Encode runs the layers. Self-attention is shared by queries and text; cross-attention, in every
@@ -57,41 +56,52 @@ func Encode(scope *model.Scope, cfg *QFormerConfig, p Pass) Output {
 	}
 	out := Output{States: []*Node{x}}
 	for i := range cfg.NumHiddenLayers {
-		layer := layerScope(scope, i)
-		attention := layer.At("attention")
-		own := keysValues(attention.At("attention"), cfg, x)
-		out.KV = append(out.KV, own)
-		all := own
-		if p.Past != nil {
-			all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
-			all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
-		}
-		x = attend(attention, cfg, x, all, p.Mask)
-		var parts []*Node
-		if queries > 0 {
-			q := Slice(x, AxisRange(), AxisRange(0, queries))
-			if i%cfg.CrossAttentionFrequency == 0 {
-				q = attend(layer.At("crossattention"), cfg, q, p.Images[i], nil)
-			}
-			parts = append(parts, feedForward(layer.At("intermediate_query"), layer.At("output_query"), cfg, q))
-		}
-		if p.Text != nil {
-			t := Slice(x, AxisRange(), AxisRange(queries))
-			parts = append(parts, feedForward(layer.At("intermediate"), layer.At("output"), cfg, t))
-		}
-		x = parts[0]
-		if len(parts) == 2 {
-			x = Concatenate(parts, 1)
-		}
+		x = nn.Block(x, func(x *Node) *Node {
+			x, own := encodeLayer(layerScope(scope, i), cfg, i, p, queries, x)
+			out.KV = append(out.KV, KV{nn.Kept(own.Key), nn.Kept(own.Value)})
+			return x
+		})
 		out.States = append(out.States, x)
 	}
 	if queries > 0 {
 		out.Queries = Slice(x, AxisRange(), AxisRange(0, queries))
 	}
-	if p.Text != nil {
+	if p.Text != nil && !p.QueriesOnly {
 		out.Text = Slice(x, AxisRange(), AxisRange(queries))
 	}
 	return out
+}
+
+// encodeLayer runs layer i over x, queries then text: its output, and its own keys and values.
+func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries int, x *Node) (*Node, KV) {
+	attention := layer.At("attention")
+	own := keysValues(attention.At("attention"), cfg, x)
+	all := own
+	if p.Past != nil {
+		all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
+		all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
+	}
+	last := p.QueriesOnly && i == cfg.NumHiddenLayers-1
+	if last {
+		x = Slice(x, AxisRange(), AxisRange(0, queries))
+	}
+	x = attend(attention, cfg, x, all, p.Mask)
+	var parts []*Node
+	if queries > 0 {
+		q := Slice(x, AxisRange(), AxisRange(0, queries))
+		if i%cfg.CrossAttentionFrequency == 0 {
+			q = attend(layer.At("crossattention"), cfg, q, p.Images[i], nil)
+		}
+		parts = append(parts, feedForward(layer.At("intermediate_query"), layer.At("output_query"), cfg, q))
+	}
+	if p.Text != nil && !last {
+		t := Slice(x, AxisRange(), AxisRange(queries))
+		parts = append(parts, feedForward(layer.At("intermediate"), layer.At("output"), cfg, t))
+	}
+	if len(parts) == 2 {
+		return Concatenate(parts, 1), own
+	}
+	return parts[0], own
 }
 
 func layerScope(scope *model.Scope, i int) *model.Scope {
@@ -114,7 +124,7 @@ func EmbedText(scope *model.Scope, cfg *QFormerConfig, ids *Node, positions *Nod
 	embeddings := scope.At("embeddings")
 	table := nn.EmbeddingTable(embeddings.At("position_embeddings"), ids, cfg.MaxPositionEmbeddings, cfg.HiddenSize)
 	if positions == nil {
-		positions = InsertAxes(Slice(table, AxisRange(0, ids.Shape().Dim(1))), 0) // [1, text, hidden]
+		positions = nn.Compute(InsertAxes(Slice(table, AxisRange(0, ids.Shape().Dim(1))), 0)) // [1, text, hidden]
 	} else {
 		positions = nn.Lookup(table, positions)
 	}

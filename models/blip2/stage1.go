@@ -22,7 +22,7 @@ type Images struct {
 // EncodeImages runs the queries over frozen image states (before the final norm, which is trained
 // here): states [batch, patches, image_hidden].
 func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
-	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, states)
+	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, nn.Compute(states))
 	im := Images{
 		KV:      ImageKV(scope, &cfg.QFormer, embeds),
 		Queries: EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
@@ -59,7 +59,7 @@ func Match(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mas
 	text := EmbedText(scope, &cfg.QFormer, ids, nil)
 	pairs, n := queries.Shape().Dim(0), queries.Shape().Dim(1)
 	visible := Concatenate([]*Node{ones(mask, pairs, 1, n), paddingMask(mask)}, 2) // [pairs, 1, queries+text]
-	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text)})
+	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text), QueriesOnly: true})
 	logits := nn.Linear(scope.At("itm_head"), out.Queries, 2) // [pairs, queries, 2]
 	return ConvertDType(ReduceMean(logits, 1), dtypes.Float32)
 }
@@ -92,21 +92,41 @@ func TextLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
 
 // Temperature divides the contrastive similarities: learned, starts at 0.07, never clamped. A scalar.
 func Temperature(scope *model.Scope, like *Node) *Node {
-	return nn.Param(scope, "temp", like, nn.InitTemperature)
+	return nn.Param32(scope, "temp", like, nn.InitTemperature)
 }
 
 // Take picks rows of a batch: x [batch, ...], rows int32 [n] -> [n, ...].
 func Take(x, rows *Node) *Node { return nn.Lookup(x, rows) }
+
+// PairImages puts beside each picture another one, rows int32 [batch], and itself again: keys and
+// values of 3*batch pictures for Match. Only the other ones are gathered, since the gradient of what
+// is gathered has to be scattered back, and devices have to send it to each other.
+func PairImages(kvs []KV, rows *Node) []KV {
+	out := TakeKV(kvs, rows)
+	for i, kv := range kvs {
+		if kv.Key != nil {
+			out[i] = KV{Triple(kv.Key, out[i].Key, kv.Key), Triple(kv.Value, out[i].Value, kv.Value)}
+		}
+	}
+	return out
+}
 
 // TakeKV picks pictures by row for Match.
 func TakeKV(kvs []KV, rows *Node) []KV {
 	out := make([]KV, len(kvs))
 	for i, kv := range kvs {
 		if kv.Key != nil {
-			out[i] = kv.take(rows)
+			out[i] = KV{Take(kv.Key, rows), Take(kv.Value, rows)}
 		}
 	}
 	return out
+}
+
+// Triple puts rows of three batches beside each other, so that data-parallel devices keep their own:
+// [batch, ...] each -> [3*batch, ...].
+func Triple(a, b, c *Node) *Node {
+	d := a.Shape().Dimensions
+	return Reshape(Stack([]*Node{a, b, c}, 1), append([]int{3 * d[0]}, d[1:]...)...)
 }
 
 // paddingMask: int32 0/1 [batch, text] -> bool [batch, 1, text].

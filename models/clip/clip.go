@@ -115,7 +115,7 @@ func TextStates(scope *model.Scope, cfg *Config, ids, mask *Node) *Node {
 	embeddings := text.At("embeddings")
 	words := wordTable(scope, cfg, ids)
 	positions := nn.EmbeddingTable(embeddings.At("position_embedding"), ids, t.MaxPositionEmbeddings, t.HiddenSize)
-	x := Add(nn.Lookup(words, ids), InsertAxes(Slice(positions, AxisRange(0, length)), 0)) // [batch, text, hidden]
+	x := Add(nn.Lookup(words, ids), nn.Compute(InsertAxes(Slice(positions, AxisRange(0, length)), 0))) // [batch, text, hidden]
 	visible := nn.Causal(ids.Graph(), length)
 	if mask != nil {
 		batch := ids.Shape().Dim(0)
@@ -124,17 +124,19 @@ func TextStates(scope *model.Scope, cfg *Config, ids, mask *Node) *Node {
 	}
 	additive := nn.AdditiveMask(visible, x)
 	for i := range t.NumHiddenLayers {
-		layer := text.At("encoder").At("layers").At("%d", i)
-		h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
-		attention := layer.At("self_attn")
-		project := func(name string) *Node {
-			return nn.Heads(nn.Linear(attention.At("%s", name), h, t.HiddenSize), t.NumAttentionHeads)
-		}
-		out := nn.Attend(project("q_proj"), project("k_proj"), project("v_proj"), additive, 0)
-		x = Add(x, nn.Linear(attention.At("out_proj"), out, t.HiddenSize))
-		h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
-		h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
-		x = Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
+		x = nn.Block(x, func(x *Node) *Node {
+			layer := text.At("encoder").At("layers").At("%d", i)
+			h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
+			attention := layer.At("self_attn")
+			project := func(name string) *Node {
+				return nn.Heads(nn.Linear(attention.At("%s", name), h, t.HiddenSize), t.NumAttentionHeads)
+			}
+			out := nn.Attend(project("q_proj"), project("k_proj"), project("v_proj"), additive, 0)
+			x = Add(x, nn.Linear(attention.At("out_proj"), out, t.HiddenSize))
+			h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
+			h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
+			return Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
+		})
 	}
 	return nn.LayerNorm(text.At("final_layer_norm"), x, t.LayerNormEps)
 }
@@ -163,5 +165,5 @@ func ProjectText(scope *model.Scope, cfg *Config, pooled *Node) *Node {
 
 // LogitScale is exp(logit_scale), 1/temperature: a scalar.
 func LogitScale(scope *model.Scope, like *Node) *Node {
-	return Exp(nn.Param(scope, "logit_scale", like, nn.InitLogitScale))
+	return Exp(nn.Param32(scope, "logit_scale", like, nn.InitLogitScale))
 }

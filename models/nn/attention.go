@@ -21,7 +21,7 @@ func MergeHeads(x *Node) *Node {
 // Attend is scaled dot-product attention: query [batch, heads, seq, head_dim], key and value
 // [batch, heads, keys, head_dim] -> [batch, seq, hidden]. mask is additive (see AdditiveMask) and
 // broadcasts to [batch, heads, seq, keys]; nil lets everything see everything.
-// dropout applies to the attention weights, as in BERT.
+// dropout applies to the attention weights, as in BERT. Softmax is in float32.
 func Attend(query, key, value, mask *Node, dropout float64) *Node {
 	headDim := query.Shape().Dim(-1)
 	return AttendUnscaled(MulScalar(query, 1/math.Sqrt(float64(headDim))), key, value, mask, dropout)
@@ -29,11 +29,11 @@ func Attend(query, key, value, mask *Node, dropout float64) *Node {
 
 // AttendUnscaled is Attend without the division by the root of head_dim, as T5 has it.
 func AttendUnscaled(query, key, value, mask *Node, dropout float64) *Node {
-	scores := Einsum("bhqd,bhkd->bhqk", query, key)
+	scores := single(Einsum("bhqd,bhkd->bhqk", query, key))
 	if mask != nil {
-		scores = Add(scores, mask)
+		scores = Add(scores, single(mask))
 	}
-	weights := Dropout(Softmax(scores, -1), dropout)
+	weights := Dropout(ConvertDType(Softmax(scores, -1), value.DType()), dropout)
 	return MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
 }
 

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"math"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -12,16 +14,20 @@ type streamKey struct{}
 type stream struct {
 	state    *Node
 	training bool
+	draws    uint32 // of hashed bits so far
+	keys     []*Node
 }
 
 // Train makes the graph a training graph: Dropout drops, and Uniform draws from the stream that
-// starts at state (see graph.RNGStateShape). Without it Dropout passes its input through.
+// starts at state (see graph.RNGStateShape), which Dropout hashes. Without it Dropout passes its input through.
 // The stream is an input of the graph, so a step's randomness depends on its number alone and a
 // resumed run draws what the uninterrupted one would have drawn.
-func Train(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, true}) }
+func Train(state *Node) {
+	state.Graph().AttachState(streamKey{}, &stream{state: state, training: true})
+}
 
 // Evaluate gives the graph a random stream (ITM's negatives need one) without dropout.
-func Evaluate(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state, false}) }
+func Evaluate(state *Node) { state.Graph().AttachState(streamKey{}, &stream{state: state}) }
 
 // Training says whether g is a training graph: what carries over from step to step changes in those alone.
 func Training(g *Graph) bool {
@@ -43,6 +49,41 @@ func Dropout(x *Node, rate float64) *Node {
 	if rate <= 0 || s == nil || !s.training {
 		return x
 	}
-	keep := GreaterOrEqual(Uniform(x.Graph(), x.Shape().Dimensions...), ConstAsDType(x.Graph(), dtypes.Float32, rate))
+	bits := s.bits(x.Shape().Dimensions)
+	keep := GreaterOrEqual(bits, Const(x.Graph(), uint32(math.Round(rate*(1<<32)))))
 	return Where(keep, MulScalar(x, 1/(1-rate)), ZerosLike(x))
+}
+
+// bits are 32 random ones for each element: a hash of the element's number, the number of the draw,
+// and the stream's start. A generator's numbers are an array that XLA computes whole, on each of
+// several devices; a hash is part of what uses it, and each device computes its own.
+func (s *stream) bits(dims []int) *Node {
+	g := s.state.Graph()
+	if s.keys == nil {
+		words := ConvertDType(BitwiseShiftRightLogicalScalar(s.state, 32), dtypes.Uint32)
+		low := ConvertDType(s.state, dtypes.Uint32)
+		for _, from := range []*Node{words, low} {
+			s.keys = append(s.keys, Reshape(Slice(from, AxisRange(0, 1))))
+		}
+	}
+	s.draws++
+	x := Const(g, s.draws*0x9e3779b9)
+	stride := uint32(1)
+	for axis := len(dims) - 1; axis >= 0; axis-- {
+		at := Iota(g, shapes.Make(dtypes.Uint32, dims...), axis)
+		x = Add(x, Mul(at, Const(g, stride)))
+		stride *= uint32(dims[axis])
+	}
+	return mix(Add(mix(BitwiseXor(x, s.keys[0])), s.keys[1]))
+}
+
+// mix is an invertible hash of 32 bits: each input bit changes each output bit with a probability near
+// one half (lowbias32 of https://github.com/skeeto/hash-prospector).
+func mix(x *Node) *Node {
+	g := x.Graph()
+	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, 16))
+	x = Mul(x, Const(g, uint32(0x7feb352d)))
+	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, 15))
+	x = Mul(x, Const(g, uint32(0x846ca68b)))
+	return BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, 16))
 }

@@ -2,6 +2,8 @@
 //
 //	nn.go        Linear, LayerNorm, Embedding, PatchEmbedding: PyTorch names and layout
 //	attention.go multi-head attention over [batch, heads, seq, head_dim], masks
+//	precision.go the type that a graph computes in
+//	block.go     transformer blocks that the backward pass computes again
 //	dropout.go   Dropout and the random stream of a training graph
 //	init.go      initial values, computed on the host, equal on every backend
 //	loss.go      cross entropy with label smoothing
@@ -38,31 +40,37 @@ func LinearNoBias(scope *model.Scope, x *Node, outDim int) *Node {
 
 // TiedHead projects x on the rows of an embedding table: [..., dim] x [vocab, dim] -> [..., vocab].
 func TiedHead(table, x *Node) *Node {
+	if table.DType() != x.DType() {
+		table = ConvertDType(table, x.DType())
+	}
 	return gomlxnn.Dense(x, table, nil, compute.DenseLayoutOutputsInput)
 }
 
-// LayerNorm normalizes the last axis of x: [..., dim] -> [..., dim].
+// LayerNorm normalizes the last axis of x, in float32: [..., dim] -> [..., dim].
 // eps has no default: every family of checkpoints has its own.
 func LayerNorm(scope *model.Scope, x *Node, eps float64) *Node {
 	dim := x.Shape().Dim(-1)
-	return Normed(x, Param(scope, "weight", x, InitOnes, dim), Param(scope, "bias", x, InitZeros, dim), eps)
+	return Normed(x, Param32(scope, "weight", x, InitOnes, dim), Param32(scope, "bias", x, InitZeros, dim), eps)
 }
 
 // Normed is LayerNorm with a weight and bias [dim] of the caller's.
 func Normed(x, weight, bias *Node, eps float64) *Node {
-	return gomlxnn.LayerNorm(x, []int{x.Rank() - 1}, eps,
-		ExpandLeftToRank(weight, x.Rank()), ExpandLeftToRank(bias, x.Rank()), nil)
+	normed := gomlxnn.LayerNorm(single(x), []int{x.Rank() - 1}, eps,
+		ExpandLeftToRank(single(weight), x.Rank()), ExpandLeftToRank(single(bias), x.Rank()), nil)
+	return ConvertDType(normed, x.DType())
 }
 
-// EmbeddingTable is the weight of an Embedding: [vocab, dim].
+// EmbeddingTable is the weight of an Embedding as it is stored: [vocab, dim]. Lookup and Compute bring
+// rows of it to the type that the graph computes in, so that their gradients add up in the table's.
 func EmbeddingTable(scope *model.Scope, g GraphProvider, vocab, dim int) *Node {
-	return param(scope, "weight", g, dtypes.Float32, InitNormal, vocab, dim)
+	return param(scope, "weight", g, dtypes.InvalidDType, InitNormal, vocab, dim)
 }
 
 // Lookup takes rows of a table: table [vocab, dim], ids [...] -> [..., dim].
-func Lookup(table, ids *Node) *Node {
-	return Gather(table, InsertAxes(ids, -1))
-}
+func Lookup(table, ids *Node) *Node { return Compute(Rows(table, ids)) }
+
+// Rows is Lookup in the table's own type.
+func Rows(table, ids *Node) *Node { return Gather(table, InsertAxes(ids, -1)) }
 
 // WithFirst replaces the first column, [CLS] by [DEC] for instance: ids int32 [batch, text].
 func WithFirst(ids *Node, id int) *Node {
@@ -117,8 +125,9 @@ func KnownActivation(name string) bool {
 	return false
 }
 
-// Normalize scales the last axis to unit length, as torch's F.normalize: [..., dim] -> [..., dim].
+// Normalize scales the last axis to unit length, as torch's F.normalize: [..., dim] -> float32 [..., dim].
 func Normalize(x *Node) *Node {
+	x = single(x)
 	norm := Sqrt(ReduceAndKeep(Square(x), ReduceSum, -1))
 	return Div(x, MaxScalar(norm, 1e-12))
 }
@@ -128,21 +137,32 @@ func Param(scope *model.Scope, name string, like *Node, init Init, dims ...int) 
 	return param(scope, name, like, like.DType(), init, dims...)
 }
 
+// Param32 is a variable used in float32, whatever the graph computes in: scales, queues, norms.
+func Param32(scope *model.Scope, name string, g GraphProvider, init Init, dims ...int) *Node {
+	return param(scope, name, g, dtypes.Float32, init, dims...)
+}
+
+// param converts a variable to dtype at its use; InvalidDType leaves it as it is stored.
 func param(scope *model.Scope, name string, g GraphProvider, dtype dtypes.DType, init Init, dims ...int) *Node {
-	// Masters are float32; a lower compute precision converts at the use.
-	v := scope.VariableWithShape(name, shapes.Make(dtypes.Float32, dims...))
+	// What is trained is float32; what is frozen may be stored in a shorter type.
+	shape := shapes.Make(dtypes.Float32, dims...)
+	if have := scope.GetVariable(name); have != nil && have.DType().IsFloat() {
+		shape.DType = have.DType()
+	}
+	v := scope.VariableWithShape(name, shape)
 	if _, known := scope.Store().GetParam(initKey(v.Path())); !known { // a CopyOf keeps its own
 		scope.Store().SetParam(initKey(v.Path()), init)
 	}
 	node := v.NodeValue(g.Graph())
-	if dtype != dtypes.Float32 {
+	if dtype != dtypes.InvalidDType && dtype != node.DType() {
 		node = ConvertDType(node, dtype)
 	}
 	return node
 }
 
 // PixelValues turns 8-bit pictures into a model's input, on the device: u8 [batch, height, width, 3]
-// -> [batch, 3, height, width], scaled to 0..1, then (x-mean)/std per channel.
+// -> [batch, 3, height, width], scaled to 0..1, then (x-mean)/std per channel, in the type that the
+// graph computes in.
 func PixelValues(u8 *Node, mean, std [3]float64) *Node {
 	g := u8.Graph()
 	x := TransposeAllAxes(ConvertDType(u8, dtypes.Float32), 0, 3, 1, 2)
@@ -152,5 +172,5 @@ func PixelValues(u8 *Node, mean, std [3]float64) *Node {
 		shift[c] = float32(-mean[c] / std[c])
 	}
 	channel := func(v []float32) *Node { return Reshape(Const(g, v), 1, 3, 1, 1) }
-	return Add(Mul(x, channel(scale)), channel(shift))
+	return Compute(Add(Mul(x, channel(scale)), channel(shift)))
 }

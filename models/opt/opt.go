@@ -131,7 +131,10 @@ func decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past
 		}
 		inputs = append(inputs, x)
 		var kv KV
-		x, kv = layer(decoder.At("layers").At("%d", i), cfg, x, mask, before)
+		x = nn.Block(x, func(x *Node) *Node {
+			x, kv = layer(decoder.At("layers").At("%d", i), cfg, x, mask, before)
+			return x
+		})
 		cache = append(cache, kv)
 	}
 	if cfg.DoLayerNormBefore && !cfg.RemoveFinalLayerNorm {

@@ -29,8 +29,10 @@ func Encode(scope *model.Scope, cfg *Config, embeds, mask *Node) *Node {
 	bias := Add(encoder.bias(scope, cfg, embeds, embeds.Shape().Dim(1)), nn.AdditiveMask(visible(mask), embeds))
 	x := nn.Dropout(embeds, cfg.DropoutRate)
 	for i := range cfg.NumLayers {
-		x, _ = encoder.selfAttention(scope, cfg, i, x, bias, nil)
-		x = encoder.feedForward(scope, cfg, i, 1, x)
+		x = nn.Block(x, func(x *Node) *Node {
+			x, _ = encoder.selfAttention(scope, cfg, i, x, bias, nil)
+			return encoder.feedForward(scope, cfg, i, 1, x)
+		})
 	}
 	return encoder.finish(scope, cfg, x)
 }
@@ -82,10 +84,12 @@ func decode(scope *model.Scope, cfg *Config, x, bias *Node, memory Memory, past 
 			before = &past[i]
 		}
 		var kv KV
-		x, kv = decoder.selfAttention(scope, cfg, i, x, bias, before)
+		x = nn.Block(x, func(x *Node) *Node {
+			x, kv = decoder.selfAttention(scope, cfg, i, x, bias, before)
+			x = crossAttention(scope, cfg, i, x, memory)
+			return decoder.feedForward(scope, cfg, i, 2, x)
+		})
 		own = append(own, kv)
-		x = crossAttention(scope, cfg, i, x, memory)
-		x = decoder.feedForward(scope, cfg, i, 2, x)
 	}
 	return decoder.finish(scope, cfg, x), own
 }

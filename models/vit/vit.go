@@ -100,10 +100,12 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
+		layer := func(x *Node) *Node { return block(scope.At("encoder").At("layers").At("%d", i), cfg, x) }
 		if i >= cfg.NumHiddenLayers-cfg.CheckpointedBlocks {
-			x = x.Checkpoint()
+			x = layer(x.Checkpoint())
+		} else {
+			x = nn.Block(x, layer)
 		}
-		x = block(scope.At("encoder").At("layers").At("%d", i), cfg, x)
 		states = append(states, x)
 	}
 	if cfg.CheckpointedBlocks > 0 {

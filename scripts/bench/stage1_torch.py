@@ -260,7 +260,9 @@ def main():
     ids = ids * mask  # [PAD] is 0
 
     seconds, history = [], []
-    for _ in range(args.warmup + config["steps"]):
+    for step in range(args.warmup + config["steps"]):
+        if step == args.warmup:
+            spent = time.process_time()
         start = time.perf_counter()
         with torch.no_grad():
             states = encode(pixels)
@@ -275,6 +277,7 @@ def main():
         "step_seconds_median": statistics.median(measured),
         "step_seconds_min": min(measured),
         "first_step_seconds": seconds[0],
+        "cpu_seconds": (time.process_time() - spent) / config["steps"],
         "peak_memory_bytes": memory("VmHWM"),
         "memory_before_bytes": before,
         "trained_parameters": sum(p.numel() for p in model.parameters()),

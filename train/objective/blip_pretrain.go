@@ -147,8 +147,8 @@ func follow(scope *model.Scope, g *Graph, momentum float64) {
 // pairs. The batch's momentum features then enter the queues.
 func (b BLIPPretrain) contrast(scope *model.Scope, l *BLIPLosses, alpha, images *Node) {
 	dims := l.ImageFeatures.Shape().Dim(-1)
-	imageQueue := nn.Param(scope, "image_queue", l.Image, nn.InitQueue, dims, b.Queue)
-	textQueue := nn.Param(scope, "text_queue", l.Image, nn.InitQueue, dims, b.Queue)
+	imageQueue := nn.Param32(scope, "image_queue", l.Image, nn.InitQueue, dims, b.Queue)
+	textQueue := nn.Param32(scope, "text_queue", l.Image, nn.InitQueue, dims, b.Queue)
 	similar := func(features, momentum, queue *Node) *Node { // [batch, local+queue]
 		old := Einsum("bd,dk->bk", features, StopGradient(queue))
 		return Div(Concatenate([]*Node{b.within(features, momentum), old}, 1), l.temperature)
@@ -229,13 +229,13 @@ func (b BLIPPretrain) enqueue(scope *model.Scope, l *BLIPLosses, images *Node) {
 	put := func(name string, features *Node) { // [projection, queue]; features [batch, projection]
 		queue := scope.GetVariable(name)
 		dims := queue.Shape().Dimensions
-		queue.SetNodeValue(Where(BroadcastToDims(InsertAxes(here, 0), dims...), Transpose(nn.Lookup(features, row), 0, 1), queue.NodeValue(g)))
+		queue.SetNodeValue(Where(BroadcastToDims(InsertAxes(here, 0), dims...), Transpose(nn.Rows(features, row), 0, 1), queue.NodeValue(g)))
 	}
 	put("image_queue", l.MomentumImage)
 	put("text_queue", l.MomentumText)
 	if images != nil {
 		queue := scope.GetVariable("idx_queue")
-		queue.SetNodeValue(Where(here, AddScalar(nn.Lookup(images, row), 1), queue.NodeValue(g)))
+		queue.SetNodeValue(Where(here, AddScalar(nn.Rows(images, row), 1), queue.NodeValue(g)))
 	}
 	pointer.SetNodeValue(Mod(AddScalar(at, batch), ConstAs(at, b.Queue)))
 }

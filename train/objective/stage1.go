@@ -5,7 +5,6 @@ import (
 	"goblip/models/nn"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -130,11 +129,9 @@ func (s Stage1) negatives(imageToText, textToImage, same *Node) (imageOfText, te
 // devices keep their own rows. -> logits [3*batch, 2].
 func (s Stage1) match(scope *model.Scope, im blip2.Images, ids, mask, imageOfText, textOfImage *Node) *Node {
 	batch := ids.Shape().Dim(0)
-	own := Iota(ids.Graph(), shapes.Make(dtypes.Int32, batch), 0)
-	three := func(a, b, c *Node) *Node { return Reshape(Stack([]*Node{a, b, c}, 1), 3*batch) } // rows int32 [3*batch]
-	images, texts := three(own, imageOfText, own), three(own, own, textOfImage)
+	texts := func(x *Node) *Node { return blip2.Triple(x, x, blip2.Take(x, textOfImage)) }
 	return blip2.Match(scope, s.Config, blip2.EmbedQueries(scope, s.Config, im.Queries, 3*batch),
-		blip2.TakeKV(im.KV, images), blip2.Take(ids, texts), blip2.Take(mask, texts))
+		blip2.PairImages(im.KV, imageOfText), texts(ids), texts(mask))
 }
 
 // sameImage compares picture numbers: int32 [batch] -> bool [batch, batch].

@@ -37,6 +37,21 @@ func captionLength(set *datasets.Set, t text.Tokenizer, limit int) (int, error) 
 // roundUp pads lengths to few values, so that few graphs are compiled.
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
+// bucket is the length that a batch of texts is padded to: the shortest of TextBuckets lengths, equally
+// far apart, that holds all of them; limit is the longest.
+func (c *Common) bucket(rows [][]int32, limit int) int {
+	longest, n := 0, max(c.TextBuckets, 1)
+	for _, row := range rows {
+		longest = max(longest, len(row))
+	}
+	for i := 1; i < n; i++ {
+		if length := roundUp(max(limit*i/n, 4), 2); length < limit && longest <= length {
+			return length
+		}
+	}
+	return limit
+}
+
 // padded makes a tensor of rows of ids and their mask, padded on the right.
 func padded(rows [][]int32, length int, pad int32) (ids, mask *tensors.Tensor) {
 	flat, seen := text.Pad(rows, length, pad, false)

@@ -157,8 +157,9 @@ func LM(ctx context.Context, backend compute.Backend, s *LMSettings, records []d
 				row := documents[k].pick(s.Texts, s.AnswerFirst, datasets.Rand(s.Seed, 0x1a96, uint64(epoch), uint64(k)))
 				batch[j], counts[j] = row.ids, row.weights
 			}
-			ids, mask := padded(batch, length, pad)
-			weights, _ := padded(counts, length, 0)
+			to := s.bucket(batch, length)
+			ids, mask := padded(batch, to, pad)
+			weights, _ := padded(counts, to, 0)
 			return []*tensors.Tensor{ids, mask, weights}, nil
 		},
 	}

@@ -22,6 +22,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,11 @@ type Common struct {
 	ClipNorm      float64 `json:"clip_norm" help:"global gradient norm; 0: no clipping, as in LAVIS"`
 	InitRange     float64 `json:"initializer_range" help:"standard deviation of new weights"`
 	MaxTextLength int     `json:"max_text_length" help:"tokens; longer captions are cut"`
+
+	// Empty or 0, these leave a run as it was before they were there.
+	Precision     string `json:"precision,omitempty" help:"f32 (also when empty), or bf16: computes in bfloat16, stores frozen towers in it"`
+	Checkpointing string `json:"checkpointing,omitempty" help:"none (also when empty), or blocks: the backward pass computes the inside of blocks again, which saves memory"`
+	TextBuckets   int    `json:"text_buckets,omitempty" help:"lengths that texts are padded to, a batch to the shortest that holds it; 0 or 1: one" source:"ours: each length compiles a program of its own"`
 }
 
 // Options are what does not belong to a run's identity.
@@ -65,6 +71,7 @@ type Options struct {
 	LogEvery        int
 	EvalEvery       int
 	Resume          bool
+	Shard           string // of train.Shards
 	Quiet           bool
 
 	// Note tells the user something before the run; may be nil.
@@ -89,6 +96,12 @@ func (c *Common) Validate() error {
 		return fmt.Errorf("initializer_range must be positive")
 	case c.MaxTextLength < 4:
 		return fmt.Errorf("max_text_length must be 4 or more")
+	case c.Precision != "" && !slices.Contains(train.Precisions, c.Precision):
+		return fmt.Errorf("precision %q is none of %v", c.Precision, train.Precisions)
+	case c.Checkpointing != "" && !slices.Contains(train.Checkpoints, c.Checkpointing):
+		return fmt.Errorf("checkpointing %q is none of %v", c.Checkpointing, train.Checkpoints)
+	case c.TextBuckets < 0 || c.TextBuckets > 8:
+		return fmt.Errorf("text_buckets must be 0 to 8: each is a program to compile")
 	}
 	return nil
 }
@@ -165,7 +178,7 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 	adam.Decays = r.decays
 	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, train.Settings{
 		AdamW: adam, Seed: r.common.Seed, Devices: o.Devices, Accumulate: r.common.Accumulate, Trainable: r.trainable,
-		InitializerRange: r.common.InitRange,
+		InitializerRange: r.common.InitRange, Precision: r.common.Precision, Checkpoint: r.common.Checkpointing, Shard: o.Shard,
 	}, r.inputs)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", r.name, err)

@@ -128,7 +128,8 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		}
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			ids, mask := padded(pickCaptions(captions, rows, s.Seed, epoch), length, 0)
+			texts := pickCaptions(captions, rows, s.Seed, epoch)
+			ids, mask := padded(texts, s.bucket(texts, length), 0)
 			numbers := make([]int32, len(rows))
 			for j, row := range rows {
 				numbers[j] = int32(row)

@@ -58,8 +58,9 @@ func promptedSample(words *text.BPE, prompt, answer string, limit int) sample {
 	return sample{ids, min(prefix, len(ids))}
 }
 
-// learnable makes ids, mask and targets, int32 [batch, length]: all but the prefixes is learnt.
-func learnable(texts []sample, length int, pad int32) []*tensors.Tensor {
+// learnable makes ids, mask and targets, int32 [batch, length]: all but the prefixes is learnt. length is
+// at most limit.
+func (c *Common) learnable(texts []sample, limit int, pad int32) []*tensors.Tensor {
 	all, learnt := make([][]int32, len(texts)), make([][]int32, len(texts))
 	for i, one := range texts {
 		all[i], learnt[i] = one.ids, make([]int32, len(one.ids))
@@ -67,6 +68,7 @@ func learnable(texts []sample, length int, pad int32) []*tensors.Tensor {
 			learnt[i][k] = 1
 		}
 	}
+	length := c.bucket(all, limit)
 	ids, mask := padded(all, length, pad)
 	targets, _ := padded(learnt, length, 0)
 	return []*tensors.Tensor{ids, mask, targets}
@@ -136,7 +138,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 			for j, row := range rows {
 				texts[j] = s.pick(captions[row], questions[row], row, epoch)
 			}
-			return append([]*tensors.Tensor{images(rows)}, learnable(texts, length, pad)...), nil
+			return append([]*tensors.Tensor{images(rows)}, s.learnable(texts, length, pad)...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {

@@ -116,7 +116,7 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 				read[j], texts[j] = one.question, one.answers[rng.IntN(len(one.answers))]
 			}
 			question, seen := padded(read, questionLength, int32(cfg.QFormer.PadTokenID))
-			return append([]*tensors.Tensor{images(rows), question, seen}, learnable(texts, length, int32(cfg.Text.PadTokenID))...), nil
+			return append([]*tensors.Tensor{images(rows), question, seen}, s.learnable(texts, length, int32(cfg.Text.PadTokenID))...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {

@@ -1,0 +1,9 @@
+// Package scripts holds the scripts that the program itself runs, so that a single binary has them.
+package scripts
+
+import _ "embed"
+
+// AOTCompile compiles a StableHLO program for devices that are not here; see its own help.
+//
+//go:embed aot_compile.py
+var AOTCompile string

@@ -1,0 +1,10 @@
+// Package plan tells what a stage of BLIP-2 needs before anything is bought: memory, arithmetic,
+// traffic, time, on how many accelerators of which kind.
+//
+//	job.go      what is to be trained, and the paper's stages
+//	params.go   its parameters
+//	count.go    its arithmetic and activations, layer by layer; count_qformer.go, count_llm.go
+//	devices.go  accelerators
+//	estimate.go memory and time on some of them
+//	program.go  the arithmetic in an exported step, to check the count
+package plan
