@@ -63,6 +63,7 @@ type BLIPWriter struct {
 
 	backend   compute.Backend
 	store     *model.Store
+	encoder   *Encoder
 	read      *model.Exec // question states
 	norm      *model.Exec // image states after the final norm
 	generator *generate.Generator
@@ -87,6 +88,7 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 	}
 	b.QuestionToken = int32(b.Config.Text.EncTokenID())
 	cfg := b.Config
+	b.encoder = NewEncoder(backend, b.store, &cfg.Vision)
 	if b.norm, err = model.NewExec(backend, b.store, func(root *model.Scope, states *Node) *Node {
 		return blip.Normed(root.At("model"), cfg, states)
 	}); err != nil {
@@ -104,6 +106,7 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 
 // Finalize frees the compiled graphs and the weights.
 func (b *BLIPWriter) Finalize() {
+	b.encoder.Finalize()
 	b.read.Finalize()
 	b.norm.Finalize()
 	b.generator.Finalize()
@@ -138,7 +141,7 @@ func (b *BLIPWriter) UseQuestionToken(name string) error {
 
 // States runs the image tower, without its final norm.
 func (b *BLIPWriter) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(b.backend, b.store, &b.Config.Vision, p, progress)
+	return b.encoder.Encode(p, progress)
 }
 
 // Write answers requests in fixed batches; a text does not depend on the other requests (but see
@@ -181,7 +184,7 @@ func (b *BLIPWriter) Write(f *Features, requests []Request, o generate.Options, 
 			}
 			before := b.Words.Decode(prompts[i], true) // the first piece may end the prompt's last word
 			whole := b.Words.Decode(slices.Concat(prompts[i], ids), true)
-			out = append(out, Text{strings.TrimSpace(strings.TrimPrefix(whole, before)), s.LogProbs, s.Score})
+			out = append(out, Text{strings.TrimSpace(strings.TrimPrefix(whole, before)), s.IDs, s.LogProbs, s.Score})
 		}
 		if progress != nil {
 			progress(len(out), len(requests))

@@ -25,6 +25,7 @@ type Captioner struct {
 
 	backend      compute.Backend
 	store        *model.Store
+	encoder      *Encoder
 	generator    *generate.BLIP2
 	instructions *text.WordPiece // of an InstructBLIP's Q-Former
 }
@@ -62,6 +63,7 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	if _, err := folder.LoadWith(c.store, want, o); err != nil {
 		return nil, err
 	}
+	c.encoder = NewEncoder(backend, c.store, &cfg.Vision)
 	c.generator, err = generate.NewBLIP2(backend, c.store, cfg)
 	return c, err
 }
@@ -106,13 +108,14 @@ func WholeModel(scope *model.Scope, cfg *blip2.Config, states, ids *Node) {
 
 // Finalize frees the compiled graphs and the weights.
 func (c *Captioner) Finalize() {
+	c.encoder.Finalize()
 	c.generator.Finalize()
 	c.store.Finalize()
 }
 
 // States runs the frozen image encoder.
 func (c *Captioner) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(c.backend, c.store, &c.Config.Vision, p, progress)
+	return c.encoder.Encode(p, progress)
 }
 
 // Request asks for one text: a picture by number, and what stands before the answer ("" for a
@@ -125,6 +128,7 @@ type Request struct {
 // Text is what the model wrote.
 type Text struct {
 	Text     string
+	IDs      []int32   // the end token included
 	LogProbs []float64 // natural logarithm, one a token, the end token included
 	Score    float64   // the beam's score, or the sum of LogProbs
 }
@@ -171,7 +175,7 @@ func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, p
 			if len(ids) > 0 && int(ids[len(ids)-1]) == o.EOSTokenID {
 				ids = ids[:len(ids)-1]
 			}
-			out = append(out, Text{strings.TrimSpace(c.Words.Decode(ids, true)), s.LogProbs, s.Score})
+			out = append(out, Text{strings.TrimSpace(c.Words.Decode(ids, true)), s.IDs, s.LogProbs, s.Score})
 		}
 		if progress != nil {
 			progress(len(out), len(requests))

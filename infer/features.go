@@ -49,16 +49,56 @@ func PixelValues(p image.Processor, u8 *Node) *Node {
 	return nn.PixelValues(u8, mean, std)
 }
 
+// Encoder runs a frozen image encoder over pictures; its graphs compile once for a size of batch.
+type Encoder struct {
+	backend compute.Backend
+	store   *model.Store
+	cfg     *vit.Config
+	execs   map[[2][3]float64]*model.Exec // by the statistics of pixels
+}
+
+// NewEncoder encodes with the weights of a store.
+func NewEncoder(backend compute.Backend, store *model.Store, cfg *vit.Config) *Encoder {
+	return &Encoder{backend: backend, store: store, cfg: cfg, execs: map[[2][3]float64]*model.Exec{}}
+}
+
+// Finalize frees the compiled graphs.
+func (e *Encoder) Finalize() {
+	for _, exec := range e.execs {
+		exec.Finalize()
+	}
+}
+
+func (e *Encoder) exec(p *Pictures) (exec *model.Exec, err error) {
+	mean, std := p.Processor.Statistics()
+	key := [2][3]float64{mean, std}
+	if exec := e.execs[key]; exec != nil {
+		return exec, nil
+	}
+	processor := p.Processor
+	exec, err = model.NewExec(e.backend, e.store, func(scope *model.Scope, u8 *Node) *Node {
+		return ImageStatesOf(scope.At("model"), e.cfg, processor, u8)
+	})
+	if err == nil {
+		e.execs[key] = exec
+	}
+	return exec, err
+}
+
 // Encode runs all pictures through the frozen encoder of a store.
 func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
-	exec, err := model.NewExec(backend, store, func(scope *model.Scope, u8 *Node) *Node {
-		return ImageStatesOf(scope.At("model"), cfg, p.Processor, u8)
-	})
+	e := NewEncoder(backend, store, cfg)
+	defer e.Finalize()
+	return e.Encode(p, progress)
+}
+
+// Encode runs all pictures through the encoder.
+func (e *Encoder) Encode(p *Pictures, progress func(done, total int)) (*Features, error) {
+	exec, err := e.exec(p)
 	if err != nil {
 		return nil, err
 	}
-	defer exec.Finalize()
-	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
+	f := &Features{tokens: e.cfg.Tokens(), width: e.cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
 	for i := range p.Len() {
 		h := fnv.New64a()

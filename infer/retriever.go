@@ -39,6 +39,7 @@ type Retriever struct {
 
 	backend                       compute.Backend
 	store                         *model.Store
+	encoder                       *Encoder
 	image, text, similarity, pair *model.Exec
 }
 
@@ -132,6 +133,7 @@ func (r *Retriever) declare(graphs retrieval) (map[string]shapes.Shape, error) {
 }
 
 func (r *Retriever) compile(graphs retrieval) (err error) {
+	r.encoder = NewEncoder(r.backend, r.store, r.vision)
 	if r.image, err = model.NewExec(r.backend, r.store, func(root *model.Scope, states *Node) *Node {
 		return graphs.imageFeatures(root.At("model"), states)
 	}); err != nil {
@@ -157,6 +159,7 @@ func (r *Retriever) compile(graphs retrieval) (err error) {
 
 // Finalize frees the compiled graphs and the weights.
 func (r *Retriever) Finalize() {
+	r.encoder.Finalize()
 	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair} {
 		e.Finalize()
 	}
@@ -165,7 +168,7 @@ func (r *Retriever) Finalize() {
 
 // States runs the frozen image encoder.
 func (r *Retriever) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return Encode(r.backend, r.store, r.vision, p, progress)
+	return r.encoder.Encode(p, progress)
 }
 
 // ImageFeatures embeds pictures: normalized, flat [pictures, queries, projection].

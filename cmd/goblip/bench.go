@@ -99,6 +99,7 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 	command.Flags().IntVar(&devices, "devices", 1, "data-parallel devices")
 	command.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON")
 	requireFlags(command, "config")
+	command.AddCommand(newBenchCaptionCommand())
 	return command
 }
 
