@@ -82,7 +82,7 @@ func LoadBLIP(backend compute.Backend, store *model.Store, folder *checkpoints.F
 	if err != nil {
 		return nil, err
 	}
-	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: leaveOut})
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, Backend: backend, IgnoreUnexpected: leaveOut})
 	return cfg, err
 }
 

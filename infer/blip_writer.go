@@ -9,6 +9,7 @@ import (
 	"goblip/datasets/text"
 	"goblip/models/blip"
 	"goblip/models/generate"
+	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -87,6 +88,9 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 		return nil, err
 	}
 	b.QuestionToken = int32(b.Config.Text.EncTokenID())
+	if err := nn.TransposeWeights(backend, b.store); err != nil {
+		return nil, err
+	}
 	cfg := b.Config
 	b.encoder = NewEncoder(backend, b.store, &cfg.Vision)
 	if b.norm, err = model.NewExec(backend, b.store, func(root *model.Scope, states *Node) *Node {

@@ -9,6 +9,7 @@ import (
 	"goblip/datasets/text"
 	"goblip/models/blip2"
 	"goblip/models/generate"
+	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -54,13 +55,16 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.ConvertFloats, o.IgnoreUnexpected = true, IsPositionIDs
+	o.ConvertFloats, o.IgnoreUnexpected, o.Backend = true, IsPositionIDs, backend
 	if cfg.T5 == nil {
 		if o.IgnoreUnexpected, err = knownCopies(folder, optCopies); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := folder.LoadWith(c.store, want, o); err != nil {
+		return nil, err
+	}
+	if err := nn.TransposeWeights(backend, c.store); err != nil {
 		return nil, err
 	}
 	c.encoder = NewEncoder(backend, c.store, &cfg.Vision)
