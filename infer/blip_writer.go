@@ -8,6 +8,7 @@ import (
 	"goblip/checkpoints"
 	"goblip/datasets/text"
 	"goblip/models/blip"
+	"goblip/models/blip2"
 	"goblip/models/generate"
 	"goblip/models/nn"
 
@@ -38,6 +39,10 @@ func OpenWriter(backend compute.Backend, dir string) (Writer, error) {
 	}
 	if slices.Contains(kind.Architectures, blip.CaptionClass) || slices.Contains(kind.Architectures, blip.VQAClass) {
 		return OpenBLIPWriter(backend, dir)
+	}
+	known := []string{blip.CaptionClass, blip.VQAClass, blip2.GenerationClass, blip2.InstructClass}
+	if !slices.ContainsFunc(kind.Architectures, func(a string) bool { return slices.Contains(known, a) }) {
+		return nil, fmt.Errorf("%s: config.json says %v, this needs a %s", dir, kind.Architectures, strings.Join(known, ", "))
 	}
 	return OpenCaptioner(backend, dir)
 }

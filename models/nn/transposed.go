@@ -61,6 +61,9 @@ func TransposeWeights(backend compute.Backend, store *model.Store) error {
 		if err := store.DeleteVariable(v.Path()); err != nil {
 			return err
 		}
+		if err := value.FinalizeAll(); err != nil { // now: the collector does not see the device's memory
+			return err
+		}
 		if _, err := store.CreateVariable(path, transposed); err != nil {
 			return err
 		}
