@@ -105,7 +105,7 @@ func LoadBLIP(backend compute.Backend, store *model.Store, folder *checkpoints.F
 	if err != nil {
 		return nil, err
 	}
-	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, IgnoreUnexpected: func(name string) bool {
+	_, err = folder.LoadWith(store, want, checkpoints.LoadOptions{ConvertFloats: true, Backend: backend, IgnoreUnexpected: func(name string) bool {
 		_, other := others[name]
 		return other || copies(name) || blip.IsPretraining(name)
 	}})

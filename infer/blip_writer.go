@@ -8,7 +8,9 @@ import (
 	"goblip/checkpoints"
 	"goblip/datasets/text"
 	"goblip/models/blip"
+	"goblip/models/blip2"
 	"goblip/models/generate"
+	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -40,6 +42,10 @@ func OpenWriter(backend compute.Backend, dir string) (Writer, error) {
 	}
 	if slices.Contains(kind.Architectures, blip.CaptionClass) || slices.Contains(kind.Architectures, blip.VQAClass) {
 		return OpenBLIPWriter(backend, dir)
+	}
+	known := []string{blip.CaptionClass, blip.VQAClass, blip2.GenerationClass, blip2.InstructClass}
+	if !slices.ContainsFunc(kind.Architectures, func(a string) bool { return slices.Contains(known, a) }) {
+		return nil, fmt.Errorf("%s: config.json says %v, this needs a %s", dir, kind.Architectures, strings.Join(known, ", "))
 	}
 	return OpenCaptioner(backend, dir)
 }
@@ -100,6 +106,9 @@ func OpenBLIPWriter(backend compute.Backend, dir string) (*BLIPWriter, error) {
 		return nil, err
 	}
 	b.QuestionToken = int32(b.Config.Text.EncTokenID())
+	if err := nn.TransposeWeights(backend, b.store); err != nil {
+		return nil, err
+	}
 	cfg := b.Config
 	if b.norm, err = model.NewExec(backend, b.store, func(root *model.Scope, states *Node) *Node {
 		return blip.Normed(root.At("model"), cfg, states)
@@ -201,7 +210,7 @@ func (b *BLIPWriter) Write(f *Features, requests []Request, o generate.Options, 
 			}
 			before := b.Words.Decode(prompts[i], true) // the first piece may end the prompt's last word
 			whole := b.Words.Decode(slices.Concat(prompts[i], ids), true)
-			out = append(out, Text{strings.TrimSpace(strings.TrimPrefix(whole, before)), s.LogProbs, s.Score})
+			out = append(out, Text{strings.TrimSpace(strings.TrimPrefix(whole, before)), s.IDs, s.LogProbs, s.Score})
 		}
 		if progress != nil {
 			progress(len(out), len(requests))

@@ -9,6 +9,7 @@ import (
 	"goblip/datasets/text"
 	"goblip/models/blip2"
 	"goblip/models/generate"
+	"goblip/models/nn"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -54,13 +55,16 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.ConvertFloats, o.IgnoreUnexpected = true, IsPositionIDs
+	o.ConvertFloats, o.IgnoreUnexpected, o.Backend = true, IsPositionIDs, backend
 	if cfg.T5 == nil {
 		if o.IgnoreUnexpected, err = knownCopies(folder, optCopies); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := folder.LoadWith(c.store, want, o); err != nil {
+		return nil, err
+	}
+	if err := nn.TransposeWeights(backend, c.store); err != nil {
 		return nil, err
 	}
 	c.generator, err = generate.NewBLIP2(backend, c.store, cfg)
@@ -127,6 +131,7 @@ type Request struct {
 // Text is what the model wrote.
 type Text struct {
 	Text     string
+	IDs      []int32   // the end token included
 	LogProbs []float64 // natural logarithm, one a token, the end token included
 	Score    float64   // the beam's score, or the sum of LogProbs
 }
@@ -173,7 +178,7 @@ func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, p
 			if len(ids) > 0 && int(ids[len(ids)-1]) == o.EOSTokenID {
 				ids = ids[:len(ids)-1]
 			}
-			out = append(out, Text{strings.TrimSpace(c.Words.Decode(ids, true)), s.LogProbs, s.Score})
+			out = append(out, Text{strings.TrimSpace(c.Words.Decode(ids, true)), s.IDs, s.LogProbs, s.Score})
 		}
 		if progress != nil {
 			progress(len(out), len(requests))

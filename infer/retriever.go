@@ -9,6 +9,7 @@ import (
 	"goblip/datasets/text"
 	"goblip/models/blip"
 	"goblip/models/blip2"
+	"goblip/models/nn"
 	"goblip/models/vit"
 
 	"github.com/gomlx/compute"
@@ -80,6 +81,9 @@ func OpenRetriever(backend compute.Backend, dir string) (*Retriever, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := nn.TransposeWeights(backend, r.store); err != nil {
+		return nil, err
+	}
 	return r, r.compile(graphs)
 }
 
@@ -116,7 +120,7 @@ func (r *Retriever) loadBLIP2(folder *checkpoints.Folder) (retrieval, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = folder.LoadWith(r.store, want, checkpoints.LoadOptions{ConvertFloats: true,
+	_, err = folder.LoadWith(r.store, want, checkpoints.LoadOptions{ConvertFloats: true, Backend: r.backend,
 		IgnoreUnexpected: func(name string) bool { return blip2.IsPretraining(name) || IsPositionIDs(name) }})
 	return stage1{cfg}, err
 }

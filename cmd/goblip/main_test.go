@@ -83,7 +83,7 @@ func TestCommands(t *testing.T) {
 		}
 		have[cmd.Name()] = true
 	}
-	for _, name := range strings.Fields("setup doctor quickstart train caption ask match embed bench data eval score") {
+	for _, name := range strings.Fields("setup doctor quickstart train caption ask match embed convert inspect download bench data eval score") {
 		if !have[name] {
 			t.Errorf("%s is not listed", name)
 		}

@@ -4,6 +4,7 @@
 //	attention.go multi-head attention over [batch, heads, seq, head_dim], masks
 //	precision.go the type that a graph computes in
 //	block.go     transformer blocks that the backward pass computes again
+//	transposed.go the layout of weights for use without training
 //	dropout.go   Dropout and the random stream of a training graph
 //	init.go      initial values, computed on the host, equal on every backend
 //	loss.go      cross entropy with label smoothing
@@ -27,15 +28,12 @@ import (
 
 // Linear returns x·weightᵀ + bias: [..., in] -> [..., outDim].
 func Linear(scope *model.Scope, x *Node, outDim int) *Node {
-	weight := Param(scope, "weight", x, InitNormal, outDim, x.Shape().Dim(-1))
-	bias := Param(scope, "bias", x, InitZeros, outDim)
-	return gomlxnn.Dense(x, weight, bias, compute.DenseLayoutOutputsInput)
+	return dense(scope, x, outDim, Param(scope, "bias", x, InitZeros, outDim))
 }
 
 // LinearNoBias returns x·weightᵀ: [..., in] -> [..., outDim].
 func LinearNoBias(scope *model.Scope, x *Node, outDim int) *Node {
-	weight := Param(scope, "weight", x, InitNormal, outDim, x.Shape().Dim(-1))
-	return gomlxnn.Dense(x, weight, nil, compute.DenseLayoutOutputsInput)
+	return dense(scope, x, outDim, nil)
 }
 
 // TiedHead projects x on the rows of an embedding table: [..., dim] x [vocab, dim] -> [..., vocab].
