@@ -34,6 +34,8 @@ const (
 	streamOrder = iota + 1
 	streamCaption
 	streamSplit
+	streamMixture
+	streamAugment
 )
 
 // Order is the permutation of 0..n-1 in which an epoch visits its records.

@@ -24,7 +24,8 @@ import (
 
 // trainCommand holds the flags of "goblip train".
 type trainCommand struct {
-	data, val, out            string
+	data                      sourceFlags
+	val, out                  string
 	init, vision, llm         string
 	steps, batch, devices     int
 	seed                      uint64
@@ -65,7 +66,8 @@ func newTrainCommand() *cobra.Command {
 		Short: "Train by a recipe: clip, lm, blip2/stage1, blip2/stage2",
 		Long: `Train by a recipe: clip, lm, blip2/stage1, blip2/stage2.
 
-DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
+DATA is a folder of pictures with .txt files beside them, a JSONL, CSV or TSV file, COCO or Karpathy
+JSON, WebDataset tar shards or Parquet (goblip data --help); several --data make a mixture. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
 first trains a language model on the captions (recipe lm) into OUT/llm. An interrupted run continues
 with --resume. The trained model lies in OUT/final.`,
@@ -77,7 +79,7 @@ with --resume. The trained model lies in OUT/final.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
+	t.data.register(command)
 	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
 	flags.StringVar(&t.out, "out", "", "folder of the run")
 	flags.StringVar(&t.init, "init", "", "stage 2: the stage-1 folder to start from")
@@ -115,10 +117,11 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if t.explain {
 		return explain(cmd.OutOrStdout(), info, settings)
 	}
-	for name, value := range map[string]string{"data": t.data, "out": t.out} {
-		if value == "" {
-			return usagef("--%s is missing", name)
-		}
+	if len(t.data.names) == 0 {
+		return usagef("--data is missing")
+	}
+	if t.out == "" {
+		return usagef("--out is missing")
 	}
 	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery} {
 		if value < 0 {
@@ -140,7 +143,10 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := openCaptioned(t.data)
+	set, err := t.data.open(t.note)
+	if err == nil {
+		err = captioned(set)
+	}
 	if err != nil {
 		return err
 	}
@@ -259,22 +265,27 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
 }
 
-// openCaptioned opens a data set that can be trained on.
+// openCaptioned opens a data set that can be trained on, or measured by.
 func openCaptioned(path string) (*datasets.Set, error) {
 	set, err := datasets.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	return set, captioned(set)
+}
+
+// captioned says which record cannot be trained on.
+func captioned(set *datasets.Set) error {
 	for _, r := range set.Records {
 		if len(r.Captions) > 0 {
 			continue
 		}
 		if r.Origin == r.Image { // of a folder
-			return nil, fmt.Errorf("%s: no caption; it belongs into %s.txt", r.Image, strings.TrimSuffix(r.Image, filepath.Ext(r.Image)))
+			return fmt.Errorf("%s: no caption; it belongs into %s.txt", r.Image, strings.TrimSuffix(r.Image, filepath.Ext(r.Image)))
 		}
-		return nil, fmt.Errorf("%s: no caption", r.Origin)
+		return fmt.Errorf("%s: no caption", r.Origin)
 	}
-	return set, nil
+	return nil
 }
 
 // load reads the training pictures, and the held-out ones into o.
@@ -288,7 +299,10 @@ func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Opt
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := openCaptioned(t.val)
+		held, err := datasets.OpenWith(t.val, t.data.options(t.note))
+		if err == nil {
+			err = captioned(held)
+		}
 		if err != nil {
 			return nil, err
 		}
