@@ -151,7 +151,7 @@ type rows struct {
 }
 
 func newRows(r io.Reader, comma byte, at int64, line int) *rows {
-	return &rows{r: bufio.NewReaderSize(r, 32<<10), comma: comma, at: at, lines: line - 1}
+	return &rows{r: bufio.NewReaderSize(r, 8<<10), comma: comma, at: at, lines: line - 1}
 }
 
 // next reads a row; with keep, its cells.

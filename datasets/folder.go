@@ -82,7 +82,7 @@ const maxCaptionBytes = 16 << 20
 
 // captionLines are the lines of a text that are not blank; there must be one.
 func captionLines(r io.Reader) (captions []string, err error) {
-	for l := newLiner(r, 0, 1); ; {
+	for l := newLiner(r, 0, 1, 4<<10); ; {
 		text, err := l.next()
 		switch {
 		case errors.Is(err, io.EOF) && len(captions) == 0:

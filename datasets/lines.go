@@ -49,7 +49,7 @@ func (x *lineIndex) block(i int) (r io.Reader, b lineBlock, skip int) {
 // indexLines finds the lines that are not blank.
 func indexLines(file blob.Blob) (*lineIndex, error) {
 	x := &lineIndex{file: file}
-	l := newLiner(blob.NewWindow(file), 0, 1)
+	l := newLiner(blob.NewWindow(file), 0, 1, 64<<10)
 	for {
 		text, err := l.next()
 		if errors.Is(err, io.EOF) {
@@ -73,7 +73,7 @@ const maxIndexed = 1 << 31
 // line reads line number i of those that are not blank.
 func (x *lineIndex) line(i int) (text []byte, number int, err error) {
 	r, b, skip := x.block(i)
-	l := newLiner(r, b.offset, b.line)
+	l := newLiner(r, b.offset, b.line, 4<<10)
 	for {
 		text, err := l.next()
 		if err != nil {
@@ -106,9 +106,9 @@ type liner struct {
 	line  int   // its number
 }
 
-// newLiner reads from offset at, where line number line begins.
-func newLiner(r io.Reader, at int64, line int) *liner {
-	return &liner{r: bufio.NewReaderSize(r, 32<<10), at: at, line: line - 1}
+// newLiner reads from offset at, where line number line begins, by pieces of size bytes.
+func newLiner(r io.Reader, at int64, line, size int) *liner {
+	return &liner{r: bufio.NewReaderSize(r, size), at: at, line: line - 1}
 }
 
 // next returns the next line without surrounding blanks, empty ones too; it is

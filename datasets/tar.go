@@ -110,7 +110,7 @@ func indexTar(file blob.Blob) (samples []tarSample, err error) {
 	for {
 		start := next
 		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && next+512 <= file.Size() {
 			return samples, nil
 		}
 		// The sample that a cut member belongs to is not whole.
@@ -119,6 +119,9 @@ func indexTar(file blob.Blob) (samples []tarSample, err error) {
 				samples = samples[:n-1]
 			}
 			return samples, fmt.Errorf("%s: %w", file.Name(), err)
+		}
+		if errors.Is(err, io.EOF) {
+			return fail(errors.New("cut in the middle: no end mark"))
 		}
 		if err != nil {
 			return fail(tarError(err))

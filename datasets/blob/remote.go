@@ -210,6 +210,9 @@ func (r *remote) get(ctx context.Context, ranges string) (*http.Response, error)
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the server hung up")
+		}
 		return nil, err
 	}
 	switch code := response.StatusCode; {
