@@ -47,6 +47,7 @@ const (
 	KindNoAnswer   Kind = "no answer"
 	KindSameID     Kind = "duplicate id"
 	KindLeak       Kind = "leak"
+	KindShard      Kind = "damaged shard" // see Verify
 )
 
 // Finding is a problem of a kind. Record is its number in the source, Other

@@ -14,7 +14,7 @@ import (
 
 // openJSON tells apart what a .json file may be, by its keys: COCO captions
 // (images and annotations), Karpathy's splits (images with sentences), VQA
-// questions, or a list of the objects that JSONL has in its lines.
+// questions, the manifest of packed shards, or a list of JSONL's objects.
 func openJSON(spec Spec, o Options) (Source, error) {
 	file, err := blob.Open(spec.Path)
 	if err != nil {
@@ -34,6 +34,8 @@ func openJSON(spec Spec, o Options) (Source, error) {
 		return nil, fmt.Errorf("%s: annotations= belongs to a file of VQA questions; this is none", spec.Path)
 	}
 	switch {
+	case d.keys["shards"]:
+		return openPacked(spec.Path, o)
 	case d.keys["questions"]:
 		return d.vqa()
 	case d.keys["images"] && d.karpathy:

@@ -33,7 +33,7 @@ type tarSample struct {
 const (
 	maxTarMembers = 1 << 12 // of one sample
 	maxTextMember = 16 << 20
-	openShards    = 8 // at a time
+	atOnce        = 8 // shards opened
 )
 
 // openTar indexes shards: their headers are read, their pictures passed over.
@@ -42,10 +42,15 @@ func openTar(pattern string, o Options) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openShards(pattern, names, o)
+}
+
+// openShards reads what the named files hold; source is what they were named by.
+func openShards(source string, names []string, o Options) (Source, error) {
 	files := make([]blob.Blob, len(names))
 	samples := make([][]tarSample, len(names))
 	failures := make([]error, len(names))
-	limit := make(chan struct{}, openShards)
+	limit := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
 	for i, name := range names {
 		limit <- struct{}{}
@@ -76,7 +81,7 @@ func openTar(pattern string, o Options) (Source, error) {
 		s.files = append(s.files, files[i])
 	}
 	if len(s.samples) == 0 {
-		return nil, fmt.Errorf("%s: no records", pattern)
+		return nil, fmt.Errorf("%s: no records", source)
 	}
 	return s, nil
 }
@@ -268,3 +273,20 @@ type member struct {
 }
 
 func (m member) read() ([]byte, error) { return readStored(m.file, m.offset, m.size) }
+
+// openPacked opens the shards of a manifest beside it.
+func openPacked(manifest string, o Options) (Source, error) {
+	m, err := readManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, shard := range m.Shards {
+		names = append(names, beside(manifest, shard.Name))
+	}
+	source, err := openShards(manifest, names, o)
+	if err == nil && source.Len() != m.Records && !o.SkipBad {
+		err = fmt.Errorf("%s: its shards have %d records, not %d", manifest, source.Len(), m.Records)
+	}
+	return source, err
+}

@@ -23,7 +23,7 @@ func newDataCommand() *cobra.Command {
 	}
 	makeCommand := &cobra.Command{Use: "make", Short: "Make a corpus"}
 	makeCommand.AddCommand(newMakeShapesCommand(), newMakeEmojiCommand())
-	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand())
+	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand(), newDataPackCommand())
 	return command
 }
 

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"goblip/datasets"
+	"goblip/datasets/image"
+	"goblip/eval/report"
 	"goblip/train/runlog"
 )
 
@@ -51,6 +54,11 @@ status is 1 if there is anything. --against names a test set, whose pictures mus
 				return err
 			}
 			bar.Done()
+			if strings.HasSuffix(args[0], datasets.ManifestFile) {
+				if err := verify(args[0], checked); err != nil {
+					return err
+				}
+			}
 			if page != "" {
 				if err := writeCheckReport(page, args[0], source, o.Against, checked); err != nil {
 					return err
@@ -93,6 +101,16 @@ status is 1 if there is anything. --against names a test set, whose pictures mus
 	return command
 }
 
+// verify adds the shards that differ from the manifest.
+func verify(manifest string, c *datasets.Checked) error {
+	problems, err := datasets.Verify(manifest, nil)
+	for _, p := range problems {
+		c.Findings = append(c.Findings, datasets.Finding{Problem: p, Kind: datasets.KindShard, Record: -1, Other: -1})
+		c.Counts[datasets.KindShard]++
+	}
+	return err
+}
+
 func printChecked(out io.Writer, path string, c *datasets.Checked) error {
 	list := make([]finding, 0, len(c.Findings))
 	for _, f := range c.Findings {
@@ -120,7 +138,65 @@ func kindsByCount(c *datasets.Checked) []datasets.Kind {
 	return kinds
 }
 
+// shownFindings is how many of a kind the page shows.
+const shownFindings = 24
+
+// writeCheckReport shows the findings with their pictures.
 func writeCheckReport(page, name string, source, against datasets.Source, c *datasets.Checked) error {
-	_ = kindsByCount(c)
-	return nil
+	f := report.Findings{Title: "Data check", Summary: name}
+	f.Headlines = append(f.Headlines, report.Headline{Label: "records", Value: fmt.Sprint(c.Records)})
+	for _, kind := range kindsByCount(c) {
+		group := report.FindingGroup{Kind: string(kind), Count: c.Counts[kind]}
+		for _, found := range c.Findings {
+			if found.Kind != kind || len(group.Items) == shownFindings {
+				continue
+			}
+			item := report.FindingItem{Where: found.Where, What: found.What, Picture: thumbnail(source, found.Record)}
+			switch {
+			case found.Other < 0:
+			case kind == datasets.KindLeak:
+				item.Other = thumbnail(against, found.Other)
+			default:
+				item.Other = thumbnail(source, found.Other)
+			}
+			group.Items = append(group.Items, item)
+		}
+		f.Groups = append(f.Groups, group)
+		f.Headlines = append(f.Headlines, report.Headline{Label: group.Kind, Value: fmt.Sprint(group.Count)})
+	}
+	if len(f.Groups) == 0 {
+		f.Summary += ": no problems"
+	}
+	return report.WriteFindings(page, &f)
+}
+
+// thumbnail is a record's picture made small, nil if it cannot be read.
+func thumbnail(source datasets.Source, i int) []byte {
+	const side = 128
+	if i < 0 {
+		return nil
+	}
+	r, err := source.Record(i)
+	if err != nil {
+		return nil
+	}
+	rgb, err := r.Decode(image.Options{Alpha: image.AlphaWhite})
+	if err != nil {
+		return nil
+	}
+	longest := max(rgb.Width, rgb.Height)
+	small := image.Resize(rgb, max(1, rgb.Width*side/longest), max(1, rgb.Height*side/longest), image.Bicubic)
+	square := make([]byte, side*side*3)
+	for k := range square {
+		square[k] = 255
+	}
+	left, top := (side-small.Width)/2, (side-small.Height)/2
+	for y := range small.Height {
+		copy(square[3*((top+y)*side+left):], small.Pix[3*y*small.Width:][:3*small.Width])
+	}
+	encoded, err := report.EncodePNG(square, side)
+	if err != nil {
+		return nil
+	}
+	return encoded
 }

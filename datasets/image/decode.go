@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"goblip/datasets/image/jpeg"
 )
@@ -86,6 +87,18 @@ func formatOf(data []byte) (*format, error) {
 func IsPicture(data []byte) bool {
 	_, err := formatOf(data)
 	return err == nil
+}
+
+// Extension is that of files of the picture's format, ".jpg".
+func Extension(data []byte) (string, error) {
+	f, err := formatOf(data)
+	if err != nil {
+		return "", err
+	}
+	if f.name == "JPEG" {
+		return ".jpg", nil
+	}
+	return "." + strings.ToLower(f.name), nil
 }
 
 // Decode reads a JPEG, PNG, GIF (first frame), WebP (first frame) or BMP. Sizes
