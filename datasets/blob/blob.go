@@ -39,32 +39,38 @@ func IsRemote(name string) bool {
 // Open opens a path or an address.
 func Open(name string) (Blob, error) { return DefaultClient.Open(name) }
 
-// local is a file. Its descriptor is closed when nothing refers to it any more.
+// local is a file. It is opened for each read, which costs microseconds: a data set may have more
+// shards than a process may have files open.
 type local struct {
-	*os.File
+	path string
 	size int64
 }
 
 func openLocal(path string) (Blob, error) {
-	file, err := os.Open(path)
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("data path does not exist: %s", path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a file", path)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a file", path)
 	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return local{file, info.Size()}, nil
+	return local{path, info.Size()}, nil
 }
 
-func (l local) Size() int64 { return l.size }
+func (l local) Name() string { return l.path }
+func (l local) Size() int64  { return l.size }
+
+func (l local) ReadAt(p []byte, offset int64) (int, error) {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return file.ReadAt(p, offset)
+}
 
 // MaxUnpacked bounds what one gzip file may become on disk.
 const MaxUnpacked = 256 << 30
@@ -103,13 +109,15 @@ func spool(name string, from io.Reader) (Blob, int64, error) {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return spooled{local{file, n}, name}, n, err
+	return spooled{file, n, name}, n, err
 }
 
-// spooled is a nameless file that stands for another.
+// spooled is a nameless file that stands for another. It is closed when nothing refers to it.
 type spooled struct {
-	local
+	*os.File
+	size int64
 	name string
 }
 
 func (s spooled) Name() string { return s.name }
+func (s spooled) Size() int64  { return s.size }
