@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -78,10 +79,21 @@ func (s *Set) LoadPixels(p image.Processor, progress func(done, total int)) ([]b
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	all := make([]int, len(s.Records))
+	for i := range all {
+		all[i] = i
+	}
+	return s.pixels(all, p, progress)
+}
+
+// LoadSome is LoadPixels for some records, in the order given.
+func (s *Set) LoadSome(rows []int, p image.Processor) ([]byte, error) { return s.pixels(rows, p, nil) }
+
+func (s *Set) pixels(rows []int, p image.Processor, progress func(done, total int)) ([]byte, error) {
 	size := p.Side() * p.Side() * 3
-	pixels := make([]byte, size*len(s.Records))
-	err := forEach(len(s.Records), progress, func(i int) error {
-		got, err := s.Records[i].Pixels(p)
+	pixels := make([]byte, size*len(rows))
+	err := forEach(len(rows), progress, func(i int) error {
+		got, err := s.Records[rows[i]].Pixels(p)
 		if err != nil {
 			return err
 		}
@@ -92,4 +104,79 @@ func (s *Set) LoadPixels(p image.Processor, progress func(done, total int)) ([]b
 		return nil, err
 	}
 	return pixels, nil
+}
+
+// Readable leaves out the records whose pictures cannot be read, and says of
+// each why. Whole pictures are decoded, or of many only the headers are read.
+func (s *Set) Readable(whole bool, progress func(done, total int), say func(why error)) (*Set, error) {
+	bad := make([]error, s.Len())
+	_ = forEach(s.Len(), progress, func(i int) error {
+		if whole {
+			_, bad[i] = s.Records[i].Decode(image.Options{})
+		} else {
+			_, _, bad[i] = s.Records[i].Size()
+		}
+		return nil // all are wanted
+	})
+	out := &Set{Name: s.Name, Skipped: s.Skipped}
+	parts := s.Parts
+	if len(parts) == 0 {
+		parts = []Part{{Records: s.Len()}}
+	}
+	at := 0
+	for _, part := range parts {
+		first := len(out.Records)
+		for range part.Records {
+			if bad[at] == nil {
+				out.Records = append(out.Records, s.Records[at])
+			} else {
+				say(bad[at])
+				out.Skipped++
+			}
+			at++
+		}
+		if part.Records = len(out.Records) - first; part.Records == 0 {
+			return nil, fmt.Errorf("%s: no picture can be read", cmp.Or(part.Name, s.Name))
+		}
+		if len(s.Parts) > 0 {
+			out.Parts = append(out.Parts, part)
+		}
+	}
+	return out, nil
+}
+
+// Identities numbers the pictures: records that show the same one, or have the
+// same id, have the number of the first of them. Nil: all are different.
+func (s *Set) Identities() []int {
+	byImage, byID := make(map[string]int, s.Len()), make(map[string]int, s.Len())
+	out := make([]int, s.Len())
+	different := len(s.Parts) == 0 // a mixture shows some records twice
+	end, part := s.Len(), 0
+	if len(s.Parts) > 0 {
+		end = s.Parts[0].Records
+	}
+	for i := range s.Records {
+		if i == end { // ids of another source say nothing
+			part++
+			end += s.Parts[part].Records
+			clear(byID)
+		}
+		r := &s.Records[i]
+		out[i] = i
+		if first, ok := byID[r.ID]; ok {
+			out[i], different = out[first], false
+		} else if first, ok := byImage[r.Image]; ok {
+			out[i], different = out[first], false
+		}
+		if _, ok := byImage[r.Image]; !ok {
+			byImage[r.Image] = i
+		}
+		if _, ok := byID[r.ID]; !ok {
+			byID[r.ID] = i
+		}
+	}
+	if different {
+		return nil
+	}
+	return out
 }

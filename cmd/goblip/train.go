@@ -31,7 +31,7 @@ type trainCommand struct {
 	seed                      uint64
 	set                       []string
 	checkpointEvery, logEvery int
-	evalEvery                 int
+	evalEvery, pictureMemory  int
 	resume, asJSON            bool
 	list, explain             bool
 
@@ -93,6 +93,7 @@ with --resume. The trained model lies in OUT/final.`,
 	flags.IntVar(&t.checkpointEvery, "checkpoint-every", 100, "steps")
 	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
 	flags.IntVar(&t.evalEvery, "eval-every", 100, "steps; needs --val")
+	flags.IntVar(&t.pictureMemory, "picture-memory", 2048, "MiB of pictures held in memory; larger sets are read anew in each epoch, which gives the same batches")
 	flags.BoolVar(&t.resume, "resume", false, "continue the run in --out")
 	flags.BoolVar(&t.asJSON, "json", false, "print a line of JSON at the end, and no progress")
 	flags.BoolVar(&t.list, "list", false, "list the recipes")
@@ -123,7 +124,7 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if t.out == "" {
 		return usagef("--out is missing")
 	}
-	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery} {
+	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery, "picture-memory": t.pictureMemory} {
 		if value < 0 {
 			return usagef("--%s %d: must not be negative", name, value)
 		}
@@ -291,6 +292,20 @@ func captioned(set *datasets.Set) error {
 // load reads the training pictures, and the held-out ones into o.
 func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
+		stream := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
+		if t.data.onBad == "skip" {
+			bar := barFor("looking for unreadable pictures", len(set.Records), o.Quiet)
+			readable, err := set.Readable(!stream, bar.Update, func(why error) { t.note("warning: left out: %v", why) })
+			if err != nil {
+				return nil, err
+			}
+			bar.Done()
+			set = readable
+		}
+		if stream {
+			t.note("%d pictures are read as they are needed (--picture-memory)", len(set.Records))
+			return infer.StreamPictures(set, p)
+		}
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
 		pictures, err := infer.PreparePictures(set, p, bar.Update)
 		if err == nil {

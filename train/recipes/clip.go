@@ -109,7 +109,7 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		visits := visit(p.Set, s.Seed, s.Batch)
 		var wrong *substitutes
 		if s.Negatives {
 			wrong = newSubstitutes(captions)
