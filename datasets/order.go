@@ -43,6 +43,11 @@ func Order(seed uint64, epoch, n int) []int {
 	return Rand(seed, streamOrder, uint64(epoch)).Perm(n)
 }
 
+// AugmentRand is where a record's changes in an epoch are drawn from.
+func AugmentRand(seed uint64, epoch, record int) *rand.Rand {
+	return Rand(seed, streamAugment, uint64(epoch), uint64(record))
+}
+
 // CaptionIndex says which of a record's n captions an epoch shows. n must be positive.
 func CaptionIndex(seed uint64, epoch, record, n int) int {
 	// The bias of the remainder is below n / 2^64.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"goblip/datasets/image"
+	"goblip/datasets/image/augment"
 )
 
 // Set is a source read into memory; pictures stay where they are.
@@ -90,10 +91,27 @@ func (s *Set) LoadPixels(p image.Processor, progress func(done, total int)) ([]b
 func (s *Set) LoadSome(rows []int, p image.Processor) ([]byte, error) { return s.pixels(rows, p, nil) }
 
 func (s *Set) pixels(rows []int, p image.Processor, progress func(done, total int)) ([]byte, error) {
-	size := p.Side() * p.Side() * 3
+	return s.gather(rows, p.Side(), progress, func(row int) ([]byte, error) { return s.Records[row].Pixels(p) })
+}
+
+// LoadAugmented is LoadSome with changes: what a record's are in an epoch is a function of seed, epoch
+// and record. Transparent pictures and photos' turns are as the processor says.
+func (s *Set) LoadAugmented(rows []int, p image.Processor, policy *augment.Policy, seed uint64, epoch int) ([]byte, error) {
+	return s.gather(rows, policy.Size, nil, func(row int) ([]byte, error) {
+		rgb, err := s.Records[row].Decode(p.Options())
+		if err != nil {
+			return nil, err
+		}
+		return policy.Apply(rgb, policy.Draw(AugmentRand(seed, epoch, row), rgb.Height, rgb.Width)), nil
+	})
+}
+
+// gather makes the pictures of rows on all processors.
+func (s *Set) gather(rows []int, side int, progress func(done, total int), one func(row int) ([]byte, error)) ([]byte, error) {
+	size := side * side * 3
 	pixels := make([]byte, size*len(rows))
 	err := forEach(len(rows), progress, func(i int) error {
-		got, err := s.Records[rows[i]].Pixels(p)
+		got, err := one(rows[i])
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"goblip/datasets"
 	"goblip/datasets/image"
+	"goblip/datasets/image/augment"
 
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -18,7 +19,9 @@ type Pictures struct {
 	Alpha  image.Alpha
 	Pixels []byte // [pictures, side, side, 3]; nil: they are streamed
 
-	processor image.Processor // of streamed ones
+	processor image.Processor
+	policy    *augment.Policy // of pictures that change from epoch to epoch; nil: they do not
+	seed      uint64
 }
 
 // MaxPixelBytes is what PreparePictures holds in memory at most.
@@ -43,7 +46,7 @@ func PreparePictures(set *datasets.Set, p image.Processor, progress func(done, t
 	if err != nil {
 		return nil, err
 	}
-	return &Pictures{Set: set, Side: p.Side(), Alpha: p.Alpha, Pixels: pixels}, nil
+	return &Pictures{Set: set, Side: p.Side(), Alpha: p.Alpha, Pixels: pixels, processor: p}, nil
 }
 
 // PixelBytes is what the pictures of a set take in memory.
@@ -92,6 +95,31 @@ func (p *Pictures) Load(rows []int) ([]byte, error) {
 // streamed picture cannot be read.
 func (p *Pictures) Batch(rows []int) *tensors.Tensor {
 	pixels, err := p.Load(rows)
+	if err != nil {
+		panic(err)
+	}
+	return tensors.FromFlatDataAndDimensions(pixels, len(rows), p.Side, p.Side, 3)
+}
+
+// Augmented are the same pictures, changed anew in each epoch: see BatchAt. They are streamed.
+func (p *Pictures) Augmented(policy augment.Policy, seed uint64) (*Pictures, error) {
+	if policy.Size != p.Side {
+		return nil, fmt.Errorf("augmented to %d pixels, the pictures have %d", policy.Size, p.Side)
+	}
+	if err := policy.Validate(); err != nil {
+		return nil, err
+	}
+	changed := *p
+	changed.policy, changed.seed = &policy, seed
+	return &changed, nil
+}
+
+// BatchAt is Batch in an epoch: the pictures as they are, or changed as the epoch changes them.
+func (p *Pictures) BatchAt(rows []int, epoch int) *tensors.Tensor {
+	if p.policy == nil {
+		return p.Batch(rows)
+	}
+	pixels, err := p.Set.LoadAugmented(rows, p.processor, p.policy, p.seed, epoch)
 	if err != nil {
 		panic(err)
 	}

@@ -4,7 +4,9 @@
 //
 //	recipes.go   what runs share
 //	settings.go  settings by name
-//	batches.go   order of the data, token ids, batches
+//	batches.go   token ids, batches
+//	order.go     in which order records are visited
+//	augment.go   random crops and the like
 //	frozen.go    the frozen image encoder's states
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones

@@ -91,6 +91,25 @@ func TestStreamedBatches(t *testing.T) {
 	if got := batchesOf(streamed, 4, 8); !reflect.DeepEqual(got, want[4:]) {
 		t.Error("a run that goes on in the middle of an epoch has other batches")
 	}
+	// Augmented pictures are a function of epoch and record, too.
+	changed, err := augmented(kept, "randaugment", 0.5, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(rows []int, epoch int) (out []byte) {
+		if err := tensors.ConstFlatData(changed.BatchAt(rows, epoch), func(flat []uint8) { out = bytes.Clone(flat) }); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	a, b := at([]int{3, 5}, 1), at([]int{5, 3}, 1)
+	half := len(a) / 2
+	if !bytes.Equal(a[:half], b[half:]) || !bytes.Equal(a[half:], b[:half]) || bytes.Equal(a, at([]int{3, 5}, 2)) {
+		t.Error("augmentation depends on more than epoch and record, or not on them")
+	}
+	if _, err := augmented(kept, "more", 0.5, 4); err == nil {
+		t.Error("an unknown augmentation was accepted")
+	}
 	// A picture that went bad is an error that names it.
 	if err := os.WriteFile(filepath.Join(dir, "b.png"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
