@@ -9,7 +9,9 @@
 //	  blip2/        the Q-Former, stage 1 and stage 2 put together
 //	  generate/     greedy, beam and nucleus search
 //	datasets/     records of pictures and texts, and where they come from
-//	  image/        pictures -> pixel values; jpeg/ decodes as libjpeg-turbo does
+//	  image/        pictures -> pixel values; jpeg/ decodes as libjpeg-turbo does,
+//	                augment/ crops, flips and changes as BLIP does
+//	  blob/         bytes of files and servers; parquet/ columns of tables
 //	  text/         strings -> token ids
 //	  shapes/       the generated corpus, whose truth is known
 //	checkpoints/  safetensors, model folders, checkpoints of a run

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestCheckPathFindsEverything(t *testing.T) {
+func TestCheckFindsEverything(t *testing.T) {
 	dir := t.TempDir()
 	long := strings.Repeat("word ", MaxCaptionWords+1)
 	picture := greyPNG(t, 'a')
@@ -22,10 +22,17 @@ func TestCheckPathFindsEverything(t *testing.T) {
 {"id":"8","image":"a.png","caption":"` + long + `"}
 {"id":"9","image":"a.png","question":"why"}
 `})
-	problems, err := CheckPath(filepath.Join(dir, "set.jsonl"), nil)
+	source, err := OpenSource(filepath.Join(dir, "set.jsonl"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	o := DefaultCheck()
+	o.MinSide = 1
+	checked, err := Check(source, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := checked.Findings
 	want := []string{
 		"set.jsonl:2: empty caption", "set.jsonl:3: picture path does not exist: ", "set.jsonl:4: " + dir,
 		`set.jsonl:5: id "1" was used before`, "set.jsonl:6: duplicate", "set.jsonl:7: neither caption nor question",
@@ -49,10 +56,11 @@ func TestCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.Records[1].Questions = []Question{{"q", []string{"a"}, "is there"}}
-	got, err := Count(set)
+	got, err := Count(set, nil)
 	want := Stats{Pictures: 2, WithoutCaption: 1, Captions: 2, CaptionWords: 6, LongestCaption: 4, Vocabulary: 5,
-		Questions: 1, QuestionsByKind: map[string]int{"is there": 1}, Sizes: map[string]int{"3x2": 2},
-		CaptionsPerPicture: 1, WordsPerCaption: 3}
+		Questions: 1, Answers: 1, QuestionsByKind: map[string]int{"is there": 1}, Sizes: map[string]int{"3x2": 2},
+		CaptionLengths: map[int]int{2: 1, 4: 1}, CaptionsPerPicture: 1, WordsPerCaption: 3,
+		Words: []WordCount{{"a", 2}, {"bee", 1}, {"bees", 1}, {"don't", 1}, {"wasp", 1}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}

@@ -1,13 +1,25 @@
 // Package datasets reads pictures with their captions and questions.
 //
-// Reading order: record.go says what is known about one picture, open.go picks
-// the reader of a source (jsonl.go, folder.go; stream.go for sets too large
-// for memory), pixels.go decodes all pictures
-// of a set, order.go draws epochs, captions and splits from counters instead
-// of a random state, check.go looks for everything that is wrong with a set,
-// stats.go counts, write.go writes one, emoji.go makes one of drawings,
-// noise.go spoils one on purpose.
+// Reading order: record.go says what is known about one picture, source.go
+// opens a source by its name (spec.go takes the name apart) with the reader of
+// its format:
 //
-// Sub-packages: image (files to pixels), text (words to ids), shapes (a
-// generated corpus whose truth is known).
+//	folder.go           pictures with texts beside them
+//	lines.go            where the lines of a large text lie: jsonl.go, csv.go
+//	elements.go         where the parts of a large JSON lie: coco.go, vqa.go, cocopictures.go
+//	tar.go              WebDataset shards
+//	parquet.go          tables in Hugging Face's layout
+//	share.go, stored.go a host's share; pictures inside of something
+//
+// set.go and open.go hold the records of a source in memory and decode its
+// pictures, mixture.go joins several, order.go draws epochs, captions and
+// splits from counters instead of a random state. stream.go reads dirty sources
+// record by record, noise.go spoils a set on purpose. check.go looks for
+// everything that is wrong with a source (fingerprint.go: pictures that look
+// alike), stats.go counts, pack.go writes shards, write.go JSONL, emoji.go
+// makes a set of drawings.
+//
+// Sub-packages: blob (bytes from anywhere), parquet (columns of tables), image
+// (files to pixels), text (words to ids), shapes (a generated corpus whose
+// truth is known).
 package datasets

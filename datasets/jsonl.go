@@ -1,172 +1,205 @@
 package datasets
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"goblip/datasets/blob"
 )
 
-// MaxLineBytes bounds one line of a text source.
-const MaxLineBytes = 1 << 20
+// jsonl is a file of one JSON object a line. Its lines are parsed when asked
+// for: opening ten million of them means finding where they begin.
+type jsonl struct {
+	path   string
+	index  *lineIndex
+	fields map[string]string
+	dirty  bool // texts may be empty
+}
 
-// line is the JSON of one line. Unknown keys are ignored, so that files made
+func openJSONL(path string, o Options) (Source, error) {
+	file, err := blob.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	index, err := indexLines(file)
+	if err != nil {
+		return nil, err
+	}
+	return &jsonl{path, index, o.Fields, o.EmptyTexts}, nil
+}
+
+func (s *jsonl) Len() int { return s.index.records }
+
+func (s *jsonl) Record(i int) (Record, error) {
+	text, number, err := s.index.line(i)
+	if err != nil {
+		return Record{}, err
+	}
+	where := fmt.Sprintf("%s:%d", s.path, number)
+	record, err := parseRecord(text, s.fields)
+	if err == nil && !s.dirty {
+		err = record.validateTexts()
+	}
+	if err != nil {
+		return Record{}, Problem{where, err.Error()}
+	}
+	record.Origin = where
+	record.Image = beside(s.path, record.Image)
+	if record.Image2 != "" {
+		record.Image2 = beside(s.path, record.Image2)
+	}
+	if record.ID == "" {
+		record.ID, record.NoID = strconv.Itoa(number), true
+	}
+	return record, nil
+}
+
+// line is the JSON of one record. Unknown keys are ignored, so that files made
 // for other programs can be read as they are.
 type line struct {
 	ID        json.RawMessage `json:"id"` // a string or a number
 	Image     string          `json:"image"`
 	Image2    string          `json:"image2"`
-	Caption   *string         `json:"caption"`
+	Caption   texts           `json:"caption"`
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
-	Answers   []string        `json:"answers"`
+	Answers   texts           `json:"answers"`
 	Questions []Question      `json:"questions"`
 	Scene     json.RawMessage `json:"scene"`
 	Noise     []string        `json:"noise"`
 }
 
-func readJSONL(path string) (*Set, []Problem, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
+// fieldNames are what Options.Fields may name.
+var fieldNames = []string{"image", "caption", "captions", "question", "answers", "questions", "id", "scene", "noise", "image2"}
+
+func isField(name string) bool { return slices.Contains(fieldNames, name) }
+
+// texts is a text, or a list of them.
+type texts []string
+
+// UnmarshalJSON is json.Unmarshaler.
+func (t *texts) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*t = texts{""}
+		return json.Unmarshal(data, &(*t)[0])
 	}
-	defer file.Close()
-	set := &Set{Name: path}
-	var problems []Problem
-	err = eachLine(file, func(number int, text []byte) error {
-		where := fmt.Sprintf("%s:%d", path, number)
-		if len(set.Records) >= MaxRecords {
-			return fmt.Errorf("%s: more than %d records", where, MaxRecords)
-		}
-		record, err := parseRecord(text)
-		if err != nil {
-			problems = append(problems, Problem{where, err.Error()})
-			return nil
-		}
-		record.place(path, number)
-		set.Records = append(set.Records, record)
-		return nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return set, problems, nil
+	return json.Unmarshal(data, (*[]string)(t))
 }
 
-// place says where a record was read; the line's number is the ID of one that has none.
-func (r *Record) place(path string, number int) {
-	r.Origin = fmt.Sprintf("%s:%d", path, number)
-	folder := filepath.Dir(path)
-	if !filepath.IsAbs(r.Image) {
-		r.Image = filepath.Join(folder, r.Image)
-	}
-	if r.Image2 != "" && !filepath.IsAbs(r.Image2) {
-		r.Image2 = filepath.Join(folder, r.Image2)
-	}
-	if r.ID == "" {
-		r.ID, r.NoID = strconv.Itoa(number), true
-	}
-}
-
-// parseRecord reads one line; the record's image path is still as written.
-func parseRecord(text []byte) (Record, error) {
-	record, err := decodeRecord(text)
+// parseRecord reads one object; the record's image path is still as written,
+// and its ID empty if it has none. Texts are not checked: see validateTexts.
+func parseRecord(text []byte, fields map[string]string) (Record, error) {
+	record, err := parsePartial(text, fields)
 	if err != nil {
 		return Record{}, err
 	}
-	for _, caption := range record.Captions {
-		if strings.TrimSpace(caption) == "" {
-			return Record{}, errors.New("empty caption")
-		}
+	if record.Image == "" {
+		return Record{}, fmt.Errorf("no %q", column(fields, "image"))
 	}
 	return record, nil
 }
 
-// decodeRecord is parseRecord for texts as they come: a caption may be empty.
-func decodeRecord(text []byte) (Record, error) {
+// parsePartial is parseRecord for what may lack a picture.
+func parsePartial(text []byte, fields map[string]string) (Record, error) {
+	if len(fields) > 0 {
+		var err error
+		if text, err = renameKeys(text, fields); err != nil {
+			return Record{}, err
+		}
+	}
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
-		return Record{}, jsonError(err)
+		return Record{}, jsonError(err, fields)
 	}
 	record := Record{Image: l.Image, Image2: l.Image2, Captions: l.Captions, Questions: l.Questions}
 	if !bytes.Equal(l.Scene, []byte("null")) {
 		record.Scene = l.Scene
 	}
-	switch {
-	case len(l.ID) == 0 || bytes.Equal(l.ID, []byte("null")):
-	case l.ID[0] == '"':
-		if err := json.Unmarshal(l.ID, &record.ID); err != nil {
-			return Record{}, jsonError(err)
-		}
-	case l.ID[0] == '{' || l.ID[0] == '[':
-		return Record{}, errors.New(`"id" must be a string or a number`)
-	default:
-		record.ID = string(l.ID)
+	var err error
+	if record.ID, err = parseID(l.ID); err != nil {
+		return Record{}, fmt.Errorf("%q must be a string or a number", column(fields, "id"))
 	}
-	if l.Image == "" {
-		return Record{}, errors.New(`no "image"`)
-	}
-	if l.Caption != nil {
-		record.Captions = append([]string{*l.Caption}, record.Captions...)
-	}
+	record.Captions = append(l.Caption, record.Captions...)
 	if len(l.Noise) > 0 && len(l.Noise) != len(record.Captions) {
-		return Record{}, fmt.Errorf(`"noise" has %d entries for %d captions`, len(l.Noise), len(record.Captions))
+		return Record{}, fmt.Errorf("%q has %d entries for %d captions", column(fields, "noise"), len(l.Noise), len(record.Captions))
 	}
 	record.Noise = l.Noise
 	if l.Question != "" {
 		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers}}, record.Questions...)
 	}
-	for _, q := range record.Questions {
-		if strings.TrimSpace(q.Question) == "" {
-			return Record{}, errors.New("empty question")
-		}
-		for _, answer := range q.Answers {
-			if strings.TrimSpace(answer) == "" {
-				return Record{}, fmt.Errorf("empty answer to %q", q.Question)
-			}
-		}
-	}
 	return record, nil
 }
 
+// parseID is a string's content or a number as it is written; "" for none.
+func parseID(raw json.RawMessage) (id string, err error) {
+	switch {
+	case len(raw) == 0 || bytes.Equal(raw, []byte("null")):
+	case raw[0] == '"':
+		err = json.Unmarshal(raw, &id)
+	case raw[0] == '{' || raw[0] == '[':
+		err = errors.New("neither a string nor a number")
+	default:
+		id = string(raw)
+	}
+	return id, err
+}
+
+// renameKeys gives an object's values the keys of our fields.
+func renameKeys(text []byte, fields map[string]string) ([]byte, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(text, &object); err != nil {
+		return nil, jsonError(err, nil)
+	}
+	renamed := map[string]json.RawMessage{}
+	for _, field := range fieldNames {
+		if value, ok := object[column(fields, field)]; ok {
+			renamed[field] = value
+		}
+	}
+	return json.Marshal(renamed)
+}
+
+// column is the source's name of a field.
+func column(fields map[string]string, field string) string {
+	if name, ok := fields[field]; ok {
+		return name
+	}
+	return field
+}
+
+// validateTexts says which text of a record is empty.
+func (r *Record) validateTexts() error {
+	for _, caption := range r.Captions {
+		if strings.TrimSpace(caption) == "" {
+			return errors.New("empty caption")
+		}
+	}
+	for _, q := range r.Questions {
+		if strings.TrimSpace(q.Question) == "" {
+			return errors.New("empty question")
+		}
+		for _, answer := range q.Answers {
+			if strings.TrimSpace(answer) == "" {
+				return fmt.Errorf("empty answer to %q", q.Question)
+			}
+		}
+	}
+	return nil
+}
+
 // jsonError words a JSON error for someone who looks at the line, not at Go types.
-func jsonError(err error) error {
+func jsonError(err error, fields map[string]string) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%q must not be a JSON %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("%q must not be a JSON %s", column(fields, wrong.Field), wrong.Value)
 	}
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("want a JSON object, got %s", wrong.Value)
 	}
 	return fmt.Errorf("bad JSON: %w", err)
-}
-
-// eachLine calls use for every line that is not blank; numbers start at 1.
-func eachLine(r io.Reader, use func(number int, text []byte) error) error {
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(make([]byte, 0, 64<<10), MaxLineBytes)
-	number := 0
-	for scanner.Scan() {
-		number++
-		text := scanner.Bytes()
-		if number == 1 {
-			text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // byte order mark
-		}
-		if text = bytes.TrimSpace(text); len(text) == 0 {
-			continue
-		}
-		if err := use(number, text); err != nil {
-			return err
-		}
-	}
-	if errors.Is(scanner.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than %d bytes", number+1, MaxLineBytes)
-	}
-	return scanner.Err()
 }

@@ -119,9 +119,9 @@ func TestOpenNamesTheBadPlace(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"a.png": "a", "a.txt": " \n", "set.csv": "x"})
+	write(t, dir, map[string]string{"a.png": "a", "a.txt": " \n", "set.xls": "x"})
 	for path, want := range map[string]string{
-		dir: "a.txt: empty caption", filepath.Join(dir, "none"): "does not exist", filepath.Join(dir, "set.csv"): "not a data source",
+		dir: "a.txt: empty caption", filepath.Join(dir, "none"): "does not exist", filepath.Join(dir, "set.xls"): "not a data source",
 	} {
 		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", path, err, want)
@@ -175,7 +175,7 @@ func FuzzParseRecord(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		record, err := parseRecord(text)
+		record, err := parseRecord(text, nil)
 		if err == nil && record.Image == "" {
 			t.Error("a record without a picture was accepted")
 		}

@@ -35,11 +35,18 @@ const (
 	streamCaption
 	streamSplit
 	streamNoise
+	streamMixture
+	streamAugment
 )
 
 // Order is the permutation of 0..n-1 in which an epoch visits its records.
 func Order(seed uint64, epoch, n int) []int {
 	return Rand(seed, streamOrder, uint64(epoch)).Perm(n)
+}
+
+// AugmentRand is where a record's changes in an epoch are drawn from.
+func AugmentRand(seed uint64, epoch, record int) *rand.Rand {
+	return Rand(seed, streamAugment, uint64(epoch), uint64(record))
 }
 
 // CaptionIndex says which of a record's n captions an epoch shows. n must be positive.

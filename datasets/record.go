@@ -1,12 +1,19 @@
 package datasets
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"goblip/datasets/image"
+)
 
 // Record is one picture and what is known about it. Its JSON keys are those of
 // one line of a JSONL source.
 type Record struct {
 	ID        string          `json:"id,omitempty"`
-	Image     string          `json:"image"` // usable path; in a file, relative to that file
+	Image     string          `json:"image"` // usable path, unless it is Stored; in a file, relative to that file
 	Captions  []string        `json:"captions,omitempty"`
 	Questions []Question      `json:"questions,omitempty"`
 	Scene     json.RawMessage `json:"scene,omitempty"` // ground truth of generated corpora
@@ -21,6 +28,14 @@ type Record struct {
 
 	// Origin says where the record was read, "train.jsonl:17", for messages.
 	Origin string `json:"-"`
+
+	// picture is where the picture lies, if that is not a file of its own.
+	picture stored
+}
+
+// stored is a picture inside of something: a tar shard, a column of a table.
+type stored interface {
+	read() ([]byte, error)
 }
 
 // Question is one question about a picture with its accepted answers.
@@ -30,11 +45,54 @@ type Question struct {
 	Kind     string   `json:"kind,omitempty"` // for accuracy by kind
 }
 
-// Set is a source read into memory; pictures stay on disk.
-type Set struct {
-	Name    string // the path it was opened by
-	Records []Record
+// Stored says whether the picture lies inside of a shard or a table; Image is
+// then a name for people, and no path.
+func (r *Record) Stored() bool { return r.picture != nil }
+
+// PictureFile reads the picture as it was written: the bytes of a JPEG, a PNG.
+func (r *Record) PictureFile() ([]byte, error) {
+	if r.picture == nil {
+		return image.ReadFile(r.Image)
+	}
+	data, err := r.picture.read()
+	if err == nil && len(data) > image.MaxFileBytes {
+		err = fmt.Errorf("picture of %d bytes is over the limit of %d", len(data), image.MaxFileBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Image, err)
+	}
+	return data, nil
 }
 
-// Len is the number of pictures.
-func (s *Set) Len() int { return len(s.Records) }
+// Decode reads and decodes the picture; errors name it.
+func (r *Record) Decode(o image.Options) (image.RGB, error) {
+	data, err := r.PictureFile()
+	if err != nil {
+		return image.RGB{}, r.named(err)
+	}
+	rgb, err := image.Decode(data, o)
+	if err != nil {
+		return image.RGB{}, r.named(fmt.Errorf("%s: %w", r.Image, err))
+	}
+	return rgb, nil
+}
+
+// Pixels is the picture as a model sees it -> [side, side, 3] bytes.
+func (r *Record) Pixels(p image.Processor) ([]byte, error) {
+	rgb, err := r.Decode(p.Options())
+	if err != nil {
+		return nil, err
+	}
+	return p.Apply(rgb), nil
+}
+
+// named puts the record's place before an error that names its picture.
+func (r *Record) named(err error) error {
+	if err == nil || r.Origin == "" || r.Origin == r.Image || strings.HasPrefix(r.Image, r.Origin) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", r.Origin, err)
+}
+
+// Place is where the record was read, or else its picture, for messages.
+func (r *Record) Place() string { return cmp.Or(r.Origin, r.Image) }

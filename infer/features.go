@@ -97,14 +97,20 @@ func (g *pixelGraph) encode(backend compute.Backend, store *model.Store, cfg *vi
 	}
 	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
-	for i := range p.Len() {
-		h := fnv.New64a()
-		h.Write(p.Picture(i)) // never fails
-		f.pixels = append(f.pixels, h.Sum64())
-	}
+	size := p.Side * p.Side * 3
 	err = batches(p.Len(), func(rows []int, n int) error {
 		done := len(f.states) / (f.tokens * f.width)
-		if err := appendRows(&f.states, n*f.tokens*f.width)(exec.Call1(p.Batch(rows))); err != nil {
+		u8, err := p.Load(rows)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			h := fnv.New64a()
+			h.Write(u8[i*size:][:size]) // never fails
+			f.pixels = append(f.pixels, h.Sum64())
+		}
+		pixels := tensors.FromFlatDataAndDimensions(u8, len(rows), p.Side, p.Side, 3)
+		if err := appendRows(&f.states, n*f.tokens*f.width)(exec.Call1(pixels)); err != nil {
 			return err
 		}
 		if progress != nil {

@@ -106,6 +106,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	defer ahead.stop()
 	began := time.Now()
 	saved := start
+	var waited, logged time.Duration = 0, 0 // for data; since the start, at the last line
 	for step := start; step < r.Steps; step++ {
 		if ctx.Err() != nil {
 			if step > saved {
@@ -122,6 +123,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			return summary, err
 		}
 		wait := time.Since(t0)
+		waited += wait
 		lr := r.Schedule(step)
 		result, err := r.Trainer.Step(step, lr, batches)
 		if err != nil {
@@ -135,7 +137,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		// Which steps are logged must not depend on where a run was interrupted.
 		if done == 1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
 			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
-				StepSeconds: time.Since(t0).Seconds(), DataWaitSeconds: wait.Seconds()}
+				StepSeconds: time.Since(t0).Seconds(), DataWaitSeconds: wait.Seconds(),
+				DataWaitShare: waited.Seconds() / max((time.Since(began)-logged).Seconds(), 1e-9)}
+			waited, logged = 0, time.Since(began)
 			line.Terms = r.logTerms(losses)
 			if err := log.Step(line); err != nil {
 				return summary, err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -20,13 +19,11 @@ func newDataCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "data",
 		Short: "Make, check and count data sets",
-		Long: "Make, check and count data sets.\n\n" +
-			"A data set is a .jsonl file (image, captions, questions) or a folder of pictures\n" +
-			"with their captions in .txt files of the same name, one caption a line.",
+		Long:  "Make, check, count and pack data sets.\n\n" + sourceNames,
 	}
 	makeCommand := &cobra.Command{Use: "make", Short: "Make a corpus"}
 	makeCommand.AddCommand(newMakeShapesCommand(), newMakeEmojiCommand(), newMakeSwappedCommand())
-	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand())
+	command.AddCommand(makeCommand, newDataCheckCommand(), newDataStatsCommand(), newDataPackCommand())
 	return command
 }
 
@@ -129,66 +126,24 @@ func newMakeSwappedCommand() *cobra.Command {
 	return command
 }
 
-func newDataCheckCommand() *cobra.Command {
-	var asJSON bool
-	command := &cobra.Command{
-		Use:   "check PATH",
-		Short: "Read a data set as training will and list everything that is wrong with it",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			bar := runlog.Progress("checking", 0)
-			problems, err := datasets.CheckPath(args[0], bar.Update)
-			if err != nil {
-				return err
-			}
-			bar.Done()
-			if asJSON {
-				type problem struct {
-					Where string `json:"where"`
-					What  string `json:"what"`
-				}
-				list := make([]problem, 0, len(problems))
-				for _, p := range problems {
-					list = append(list, problem(p))
-				}
-				if err := writeJSON(cmd.OutOrStdout(), map[string]any{"path": args[0], "problems": list}); err != nil {
-					return err
-				}
-			} else {
-				for _, p := range problems {
-					fmt.Fprintln(cmd.OutOrStdout(), p)
-				}
-			}
-			switch n := len(problems); {
-			case n == 1:
-				return errors.New("1 problem found")
-			case n > 1:
-				return fmt.Errorf("%d problems found", n)
-			case !asJSON:
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
-			}
-			return nil
-		},
-	}
-	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return command
-}
-
 func newDataStatsCommand() *cobra.Command {
 	var asJSON bool
+	var data sourceFlags
 	command := &cobra.Command{
 		Use:   "stats PATH",
 		Short: "Count a data set's pictures, captions, words and questions",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := datasets.Open(args[0])
+			source, err := data.source(args[0])
 			if err != nil {
 				return err
 			}
-			stats, err := datasets.Count(set)
+			bar := barFor("counting", source.Len(), asJSON || source.Len() < 1000)
+			stats, err := datasets.Count(source, bar.Update)
 			if err != nil {
 				return err
 			}
+			bar.Done()
 			out := cmd.OutOrStdout()
 			if asJSON {
 				return writeJSON(out, stats)
@@ -197,13 +152,22 @@ func newDataStatsCommand() *cobra.Command {
 			fmt.Fprintf(out, "captions    %d, %.1f a picture\n", stats.Captions, stats.CaptionsPerPicture)
 			fmt.Fprintf(out, "words       %d, %.1f a caption, %d in the longest, %d different\n",
 				stats.CaptionWords, stats.WordsPerCaption, stats.LongestCaption, stats.Vocabulary)
-			fmt.Fprintf(out, "questions   %d\n", stats.Questions)
+			if stats.Captions > 0 {
+				fmt.Fprintf(out, "lengths     half of the captions have up to %d words, 90 %% up to %d, 99 %% up to %d\n", stats.Length(0.5), stats.Length(0.9), stats.Length(0.99))
+				var words []string
+				for _, w := range stats.Words[:min(10, len(stats.Words))] {
+					words = append(words, fmt.Sprintf("%s %d", w.Word, w.Count))
+				}
+				fmt.Fprintf(out, "frequent    %s\n", strings.Join(words, ", "))
+			}
+			fmt.Fprintf(out, "questions   %d, %d answers\n", stats.Questions, stats.Answers)
 			printCounts(out, stats.QuestionsByKind)
 			fmt.Fprintf(out, "sizes       %d different\n", len(stats.Sizes))
 			printCounts(out, stats.Sizes)
 			return nil
 		},
 	}
+	data.registerReading(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }

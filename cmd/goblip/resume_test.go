@@ -23,7 +23,7 @@ func losses(t *testing.T, run string) []runlog.Step {
 		t.Fatal(err)
 	}
 	for i := range steps {
-		steps[i].StepSeconds, steps[i].DataWaitSeconds = 0, 0
+		steps[i].StepSeconds, steps[i].DataWaitSeconds, steps[i].DataWaitShare = 0, 0, 0
 	}
 	return steps
 }

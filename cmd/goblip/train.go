@@ -24,14 +24,15 @@ import (
 
 // trainCommand holds the flags of "goblip train".
 type trainCommand struct {
-	data, val, out            string
+	data                      sourceFlags
+	val, out                  string
 	init, vision, llm, text   string
 	steps, batch, devices     int
 	seed                      uint64
 	set                       []string
 	precision, shard          string
 	checkpointEvery, logEvery int
-	evalEvery                 int
+	evalEvery, pictureMemory  int
 	resume, asJSON            bool
 	list, explain             bool
 
@@ -78,7 +79,8 @@ func newTrainCommand() *cobra.Command {
 		Short: "Train by a recipe: clip, lm, blip2/stage1 and more (--list)",
 		Long: `Train by a recipe (--list lists them).
 
-DATA is a folder of pictures with .txt files beside them, or a JSONL file. Without --vision stage 1
+DATA is a folder of pictures with .txt files beside them, a JSONL, CSV or TSV file, COCO or Karpathy
+JSON, WebDataset tar shards or Parquet (goblip data --help); several --data make a mixture. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
 and vqa first train a language model on the texts (recipe lm) into OUT/llm. The recipes blip/... start
 from nothing, from an image tower (--vision) and a BERT (--text), or from an earlier BLIP (--init).
@@ -94,7 +96,7 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&t.data, "data", "", "folder of pictures with .txt beside them, or a JSONL file")
+	t.data.register(command)
 	flags.StringVar(&t.val, "val", "", "held-out data, for the losses at --eval-every")
 	flags.StringVar(&t.out, "out", "", "folder of the run")
 	flags.StringVar(&t.init, "init", "", "blip2/stage2 and blip2/vqa: the stage-1 folder to start from; blip: an earlier BLIP")
@@ -111,6 +113,7 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 	flags.IntVar(&t.checkpointEvery, "checkpoint-every", 100, "steps")
 	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
 	flags.IntVar(&t.evalEvery, "eval-every", 100, "steps; needs --val")
+	flags.IntVar(&t.pictureMemory, "picture-memory", 2048, "MiB of pictures held in memory; larger sets are read anew in each epoch, which gives the same batches")
 	flags.BoolVar(&t.resume, "resume", false, "continue the run in --out")
 	flags.BoolVar(&t.asJSON, "json", false, "print a line of JSON at the end, and no progress")
 	flags.BoolVar(&t.list, "list", false, "list the recipes")
@@ -135,12 +138,13 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if t.explain {
 		return explain(cmd.OutOrStdout(), info, settings)
 	}
-	for name, value := range map[string]string{"data": t.data, "out": t.out} {
-		if value == "" {
-			return usagef("--%s is missing", name)
-		}
+	if len(t.data.names) == 0 {
+		return usagef("--data is missing")
 	}
-	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery} {
+	if t.out == "" {
+		return usagef("--out is missing")
+	}
+	for name, value := range map[string]int{"steps": t.steps, "batch": t.batch, "checkpoint-every": t.checkpointEvery, "log-every": t.logEvery, "eval-every": t.evalEvery, "picture-memory": t.pictureMemory} {
 		if value < 0 {
 			return usagef("--%s %d: must not be negative", name, value)
 		}
@@ -172,7 +176,10 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := openFor(info.name, t.data)
+	set, err := t.data.open(t.note)
+	if err == nil {
+		set, err = fitFor(info.name, set)
+	}
 	if err != nil {
 		return err
 	}
@@ -299,7 +306,7 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.loadAs(set, processor, &o, func(path string) (*datasets.Set, error) { return openFor(name, path) })
+		pictures, err := t.loadAs(name, set, processor, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
@@ -312,32 +319,51 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 	return train.Summary{}, fmt.Errorf("recipe %s has no trainer", name)
 }
 
-// openCaptioned opens a data set that can be trained on.
+// openCaptioned opens a data set that can be trained on, or measured by.
 func openCaptioned(path string) (*datasets.Set, error) {
 	set, err := datasets.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	return set, captioned(set)
+}
+
+// captioned says which record cannot be trained on.
+func captioned(set *datasets.Set) error {
 	for _, r := range set.Records {
 		if len(r.Captions) > 0 {
 			continue
 		}
 		if r.Origin == r.Image { // of a folder
-			return nil, fmt.Errorf("%s: no caption; it belongs into %s.txt", r.Image, strings.TrimSuffix(r.Image, filepath.Ext(r.Image)))
+			return fmt.Errorf("%s: no caption; it belongs into %s.txt", r.Image, strings.TrimSuffix(r.Image, filepath.Ext(r.Image)))
 		}
-		return nil, fmt.Errorf("%s: no caption", r.Origin)
+		return fmt.Errorf("%s: no caption", r.Origin)
 	}
-	return set, nil
+	return nil
 }
 
 // load reads the training pictures, and the held-out ones into o.
 func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
-	return t.loadAs(set, p, o, openCaptioned)
+	return t.loadAs("", set, p, o)
 }
 
-// loadAs is load with another way to open the held-out set.
-func (t *trainCommand) loadAs(set *datasets.Set, p image.Processor, o *recipes.Options, open func(path string) (*datasets.Set, error)) (*infer.Pictures, error) {
+// loadAs is load for a recipe that may want other records than captioned pictures.
+func (t *trainCommand) loadAs(recipe string, set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
+		stream := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
+		if t.data.onBad == "skip" {
+			bar := barFor("looking for unreadable pictures", len(set.Records), o.Quiet)
+			readable, err := set.Readable(!stream, bar.Update, func(why error) { t.note("warning: left out: %v", why) })
+			if err != nil {
+				return nil, err
+			}
+			bar.Done()
+			set = readable
+		}
+		if stream {
+			t.note("%d pictures are read as they are needed (--picture-memory)", len(set.Records))
+			return infer.StreamPictures(set, p)
+		}
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)
 		pictures, err := infer.PreparePictures(set, p, bar.Update)
 		if err == nil {
@@ -346,7 +372,10 @@ func (t *trainCommand) loadAs(set *datasets.Set, p image.Processor, o *recipes.O
 		return pictures, err
 	}
 	if t.val != "" {
-		held, err := open(t.val)
+		held, err := datasets.OpenWith(t.val, t.data.options(t.note))
+		if err == nil {
+			held, err = fitFor(recipe, held)
+		}
 		if err != nil {
 			return nil, err
 		}

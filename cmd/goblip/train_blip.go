@@ -12,19 +12,24 @@ import (
 	"goblip/train/recipes"
 )
 
-// openFor opens a data set as a recipe wants it: with captions, with questions, or pairs of pictures.
+// openFor opens a data set for a recipe.
 func openFor(recipe, path string) (*datasets.Set, error) {
+	set, err := datasets.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return fitFor(recipe, set)
+}
+
+// fitFor is a data set as a recipe wants it: with captions, with questions, or pairs of pictures.
+func fitFor(recipe string, set *datasets.Set) (*datasets.Set, error) {
 	switch recipe {
 	case "blip/vqa", "blip2/vqa":
-		return datasets.Open(path)
+		return set, nil
 	case "blip/nlvr":
-		set, err := datasets.Open(path)
-		if err != nil {
-			return nil, err
-		}
 		return recipes.PairSet(set)
 	}
-	return openCaptioned(path)
+	return set, captioned(set)
 }
 
 // blip runs a recipe of BLIP: it opens what the training starts from (--init, or --vision and --text),
@@ -41,7 +46,7 @@ func (t *trainCommand) blip(ctx context.Context, backend compute.Backend, name s
 	if err != nil {
 		return train.Summary{}, fmt.Errorf("%s: %w", name, err)
 	}
-	pictures, err := t.loadAs(set, processor, &o, func(path string) (*datasets.Set, error) { return openFor(name, path) })
+	pictures, err := t.loadAs(name, set, processor, &o)
 	if err != nil {
 		return train.Summary{}, err
 	}

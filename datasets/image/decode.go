@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"goblip/datasets/image/jpeg"
 )
@@ -82,6 +83,24 @@ func formatOf(data []byte) (*format, error) {
 	return nil, errUnknown
 }
 
+// IsPicture says whether data begins as the file of a picture does that Decode reads.
+func IsPicture(data []byte) bool {
+	_, err := formatOf(data)
+	return err == nil
+}
+
+// Extension is that of files of the picture's format, ".jpg".
+func Extension(data []byte) (string, error) {
+	f, err := formatOf(data)
+	if err != nil {
+		return "", err
+	}
+	if f.name == "JPEG" {
+		return ".jpg", nil
+	}
+	return "." + strings.ToLower(f.name), nil
+}
+
 // Decode reads a JPEG, PNG, GIF (first frame), WebP (first frame) or BMP. Sizes
 // are checked before pixels are allocated.
 func Decode(data []byte, options Options) (RGB, error) {
@@ -111,7 +130,7 @@ func Decode(data []byte, options Options) (RGB, error) {
 
 // Open reads and decodes a picture file; its errors name the file.
 func Open(path string, options Options) (RGB, error) {
-	data, err := readFile(path)
+	data, err := ReadFile(path)
 	if err != nil {
 		return RGB{}, err
 	}
@@ -122,7 +141,8 @@ func Open(path string, options Options) (RGB, error) {
 	return rgb, nil
 }
 
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a picture file without decoding it; its errors name the file.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -155,12 +175,12 @@ func Size(path string) (width, height int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	width, height, err = sizeOf(data)
+	width, height, err = SizeOf(data)
 	if err != nil && len(data) == prefix {
-		if data, err = readFile(path); err != nil {
+		if data, err = ReadFile(path); err != nil {
 			return 0, 0, err
 		}
-		width, height, err = sizeOf(data)
+		width, height, err = SizeOf(data)
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("%s: %w", path, err)
@@ -168,7 +188,8 @@ func Size(path string) (width, height int, err error) {
 	return width, height, nil
 }
 
-func sizeOf(data []byte) (width, height int, err error) {
+// SizeOf reads a picture's width and height from the bytes of its file.
+func SizeOf(data []byte) (width, height int, err error) {
 	f, err := formatOf(data)
 	if err != nil {
 		return 0, 0, err

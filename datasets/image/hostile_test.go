@@ -164,7 +164,7 @@ func fuzzFormat(f *testing.F, extension string, prepare func([]byte) []byte) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		data = prepare(data)
-		width, height, err := sizeOf(data)
+		width, height, err := SizeOf(data)
 		if err != nil || width*height > 1<<20 {
 			return // legal, and too slow for a fuzzer
 		}

@@ -80,12 +80,15 @@ func (p Processor) Validate() error {
 	return nil
 }
 
+// Options are how a picture must be decoded for Apply.
+func (p Processor) Options() Options { return Options{Alpha: p.Alpha, Upright: p.Upright} }
+
 // Load reads a picture file -> [side, side, 3] RGB bytes.
 func (p Processor) Load(path string) ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	img, err := Open(path, Options{Alpha: p.Alpha, Upright: p.Upright})
+	img, err := Open(path, p.Options())
 	if err != nil {
 		return nil, err
 	}

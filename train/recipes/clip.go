@@ -34,6 +34,8 @@ type CLIPSettings struct {
 	TextHeads     int     `json:"text_num_attention_heads" help:"of the text tower"`
 	Projection    int     `json:"projection_dim" help:"width of the shared space"`
 	Negatives     bool    `json:"hard_negatives" help:"for each picture a wrong caption that differs in one word" source:"NegCLIP, arXiv 2210.01936, section 5"`
+	Augment       string  `json:"augment" help:"none; crop: random crop and flip; randaugment: and two operations of RandAugment at level 5; pictures are then decoded anew in each epoch" source:"BLIP: randaugment; BLIP-2: crop"`
+	MinCrop       float64 `json:"min_crop" help:"share of a picture's area that a random crop keeps at least" source:"LAVIS: 0.5; BLIP pre-training: 0.2"`
 	CaptionLayers int     `json:"caption_layers" help:"blocks of a caption decoder that learns with the towers; 0: none" source:"CoCa, arXiv 2205.01917"`
 	CaptionWeight float64 `json:"caption_weight" help:"of the caption loss beside the contrastive one" source:"CoCa: 2"`
 	VocabSize     int     `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
@@ -49,7 +51,7 @@ func DefaultCLIP() *CLIPSettings {
 		Common: Common{Steps: 4900, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1.2e-3, MinRate: 1e-5, WarmupRate: 1e-6, WarmupSteps: 200,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.06, MaxTextLength: 32},
 		Vision: "eva", ImageSize: 48, PatchSize: 8, Alpha: "white", HiddenSize: 96, Layers: 4, Heads: 4, Intermediate: 192,
-		TextHidden: 64, TextLayers: 2, TextHeads: 4, Projection: 64, Negatives: true, CaptionLayers: 1, CaptionWeight: 1, VocabSize: 2000,
+		TextHidden: 64, TextLayers: 2, TextHeads: 4, Projection: 64, Negatives: true, Augment: "none", MinCrop: 0.5, CaptionLayers: 1, CaptionWeight: 1, VocabSize: 2000,
 	}
 }
 
@@ -94,6 +96,10 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 	if err != nil {
 		return none, err
 	}
+	training, err := augmented(p, s.Augment, s.MinCrop, s.Seed)
+	if err != nil {
+		return none, fmt.Errorf("clip: %w", err)
+	}
 	store := model.NewStore()
 	loss := objective.CLIP{Config: cfg, Mean: infer.Mean(), Std: infer.Std(), HardNegatives: s.Negatives, CaptionLayers: s.CaptionLayers, CaptionWeight: s.CaptionWeight}
 	r := &recipe{
@@ -109,7 +115,7 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		visits := visit(p.Set, s.Seed, s.Batch)
 		var wrong *substitutes
 		if s.Negatives {
 			wrong = newSubstitutes(captions)
@@ -118,7 +124,7 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 			rows, epoch := visits.rows(i)
 			picked := pickCaptions(captions, rows, s.Seed, epoch)
 			ids, _ := padded(picked, length, 0)
-			batch := []*tensors.Tensor{p.Batch(rows), ids}
+			batch := []*tensors.Tensor{p.BatchAt(rows, epoch), ids}
 			if wrong != nil {
 				for j, row := range rows {
 					picked[j] = wrong.wrong(picked[j], row, datasets.Rand(s.Seed, 0x9e6a, uint64(epoch), uint64(row)))
@@ -129,7 +135,7 @@ func CLIP(ctx context.Context, backend compute.Backend, s *CLIPSettings, p *infe
 			return batch, nil
 		}, nil
 	}
-	if err := r.feed(batches, p, o); err != nil {
+	if err := r.feed(batches, training, o); err != nil {
 		return none, err
 	}
 	summary, err := r.run(ctx, o)

@@ -15,10 +15,30 @@ type order struct {
 	// by classes, unit vectors of all records.
 	alike   int
 	classes [][]float32
+
+	// Of a set of pictures: its own order, which may be a mixture's, and which records are one
+	// picture (datasets.Set.Identities). Those are kept apart: each would be a negative of the other.
+	set        *datasets.Set
+	identities []int
 }
 
 func newOrder(seed uint64, n, batch int) *order {
 	return &order{seed: seed, n: n, batch: batch, epoch: -1}
+}
+
+// visit is newOrder for pictures.
+func visit(set *datasets.Set, seed uint64, batch int) *order {
+	o := newOrder(seed, set.Len(), batch)
+	o.set, o.identities = set, set.Identities()
+	return o
+}
+
+// identity is the number of the picture that a record shows.
+func (o *order) identity(record int) int {
+	if o.identities == nil {
+		return record
+	}
+	return o.identities[record]
 }
 
 // rows of micro-batch i; a last batch that would be short is dropped.
@@ -26,9 +46,17 @@ func (o *order) rows(i int) (rows []int, epoch int) {
 	perEpoch := o.n / o.batch
 	epoch = i / perEpoch
 	if epoch != o.epoch {
-		o.permutation, o.epoch = datasets.Order(o.seed, epoch, o.n), epoch
+		o.epoch = epoch
+		if o.set != nil {
+			o.permutation = o.set.Order(o.seed, epoch)
+		} else {
+			o.permutation = datasets.Order(o.seed, epoch, o.n)
+		}
 		if o.alike > 1 && o.classes != nil {
 			o.group()
+		}
+		if o.identities != nil {
+			o.separate()
 		}
 	}
 	at := i % perEpoch * o.batch
@@ -75,4 +103,24 @@ func dot(a, b []float32) float32 {
 		sum += x * b[i]
 	}
 	return sum
+}
+
+// separate changes places so that no batch shows one picture twice, where that can be done: the
+// second takes the place of the next record whose picture the batch does not have.
+func (o *order) separate() {
+	p := o.permutation
+	for at := 0; at+o.batch <= len(p); at += o.batch {
+		inside := map[int]bool{}
+		for i := at; i < at+o.batch; i++ {
+			if inside[o.identities[p[i]]] {
+				for j := i + 1; j < len(p); j++ {
+					if !inside[o.identities[p[j]]] {
+						p[i], p[j] = p[j], p[i]
+						break
+					}
+				}
+			}
+			inside[o.identities[p[i]]] = true
+		}
+	}
 }

@@ -4,7 +4,9 @@
 //
 //	recipes.go   what runs share
 //	settings.go  settings by name
-//	batches.go   order of the data, token ids, batches
+//	batches.go   token ids, batches
+//	order.go     in which order records are visited
+//	augment.go   random crops and the like
 //	frozen.go    the frozen image encoder's states
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones
@@ -22,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,12 +209,33 @@ func (r *recipe) feed(batches func(p *infer.Pictures) (batchFunc, error), p *inf
 	if r.data, err = batches(p); err != nil {
 		return err
 	}
+	r.data = guard(r.data)
 	r.records, r.corpus = p.Len(), fingerprint(p.Set)
 	if o.HeldOut != nil {
 		r.heldOut = o.HeldOut.Len()
-		r.held, err = batches(o.HeldOut)
+		if r.held, err = batches(o.HeldOut); err == nil {
+			r.held = guard(r.held)
+		}
 	}
 	return err
+}
+
+// guard makes the panic of a picture that cannot be read an error: see infer.Pictures.Batch.
+func guard(batch batchFunc) batchFunc {
+	return func(i int) (out []*tensors.Tensor, err error) {
+		defer func() {
+			switch failed := recover().(type) {
+			case nil:
+			case runtime.Error:
+				panic(failed) // a mistake of ours
+			case error:
+				err = failed
+			default:
+				panic(failed)
+			}
+		}()
+		return batch(i)
+	}
 }
 
 // held is the held-out set, or an empty one.

@@ -122,7 +122,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		visits := visit(p.Set, s.Seed, s.Batch)
 		if s.Alike > 1 {
 			visits.alike, visits.classes = s.Alike, classes()
 		}
@@ -132,7 +132,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 			ids, mask := padded(texts, s.bucket(texts, length), 0)
 			numbers := make([]int32, len(rows))
 			for j, row := range rows {
-				numbers[j] = int32(row)
+				numbers[j] = int32(visits.identity(row))
 			}
 			return []*tensors.Tensor{images(rows), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
 		}, nil

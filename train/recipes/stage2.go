@@ -131,7 +131,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		visits := visit(p.Set, s.Seed, s.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			texts := make([]sample, len(rows))

@@ -102,6 +102,7 @@ func eventScalars(s *Step) (tags []string, values []float64) {
 		add("grad_norm", s.GradNorm)
 		add("step_seconds", s.StepSeconds)
 		add("data_wait_seconds", s.DataWaitSeconds)
+		add("data_wait_share", s.DataWaitShare)
 	}
 	return tags, values
 }

@@ -29,7 +29,7 @@ func step(n int) Step {
 			{Name: "itm", Value: 0.41, Floor: 0.6365, FloorName: "chance"},
 			{Name: "lm", Value: 1.9},
 		},
-		LR: 9.1e-4, GradNorm: 2.5, StepSeconds: 0.5, DataWaitSeconds: 0.01,
+		LR: 9.1e-4, GradNorm: 2.5, StepSeconds: 0.5, DataWaitSeconds: 0.01, DataWaitShare: 0.02,
 	}
 }
 
@@ -133,7 +133,7 @@ func TestMetricsRoundTrip(t *testing.T) {
 	}
 	first, _, _ := strings.Cut(string(content), "\n")
 	if w := `{"step":1,"samples":64,"split":"train","itc":1.23,"itc_floor":0.88,"itm":0.41,"itm_chance":0.6365,"lm":1.9,` +
-		`"lr":0.00091,"grad_norm":2.5,"step_seconds":0.5,"data_wait_seconds":0.01}`; first != w {
+		`"lr":0.00091,"grad_norm":2.5,"step_seconds":0.5,"data_wait_seconds":0.01,"data_wait_share":0.02}`; first != w {
 		t.Errorf("first line\n got %s\nwant %s", first, w)
 	}
 	got, err := Read(path)

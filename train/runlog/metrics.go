@@ -26,6 +26,7 @@ type Step struct {
 	GradNorm        float64 // global norm of the gradient before clipping
 	StepSeconds     float64 // seconds of one step, data wait included
 	DataWaitSeconds float64 // seconds of it that were spent waiting for data
+	DataWaitShare   float64 // part of all time since the line before that was spent so, 0 to 1
 	Split           string  // "train" (also when empty) or "eval"
 }
 
@@ -115,6 +116,7 @@ func (s *Step) line() []byte {
 		b = appendNumber(b, "grad_norm", s.GradNorm)
 		b = appendNumber(b, "step_seconds", s.StepSeconds)
 		b = appendNumber(b, "data_wait_seconds", s.DataWaitSeconds)
+		b = appendNumber(b, "data_wait_share", s.DataWaitShare)
 	}
 	return append(b, '}', '\n')
 }
@@ -240,6 +242,8 @@ func parseLine(line []byte) (Step, error) {
 			step.StepSeconds = number
 		case "data_wait_seconds":
 			step.DataWaitSeconds = number
+		case "data_wait_share":
+			step.DataWaitShare = number
 		default:
 			if term, floorName, ok := cutFloorKey(name); ok {
 				floors[term] = Term{Floor: number, FloorName: floorName}

@@ -32,7 +32,7 @@ func TestEventFile(t *testing.T) {
 	want := []string{
 		"step 0 version brain.Event:2", "step 1 session", "step 7 train/itc 1.23", "step 7 train/itm 0.41",
 		"step 7 train/lm 1.9", "step 7 train/lr 0.00091", "step 7 train/grad_norm 2.5",
-		"step 7 train/step_seconds 0.5", "step 7 train/data_wait_seconds 0.01",
+		"step 7 train/step_seconds 0.5", "step 7 train/data_wait_seconds 0.01", "step 7 train/data_wait_share 0.02",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
