@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"goblip/datasets"
+	"goblip/datasets/blob"
 )
 
 // sourceNames is what --data may say, for help texts.
@@ -92,6 +93,7 @@ func (s *sourceFlags) open(note func(format string, args ...any)) (*datasets.Set
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	blob.DefaultClient.Retried = func(name string, err error) { note("warning: %s: %v; trying again", name, err) }
 	set, err := datasets.OpenMixture(s.names, s.temperature, s.options(note))
 	if err != nil {
 		return nil, err
