@@ -106,7 +106,7 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), s.Batch)
+		visits := visit(p.Set, s.Seed, s.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			read, texts := make([][]int32, len(rows)), make([]sample, len(rows))
