@@ -146,6 +146,14 @@ func (q *quickstart) run(ctx context.Context) error {
 	vqa := recipes.DefaultVQA()
 	vqa.Seed, vqa.Steps = q.Seed, q.steps(vqa.Steps)
 
+	// Scenes are simple: a long stage 2 learns from nothing what stage 1 would have brought. So the
+	// ablation also compares a short one, and with it what stage 1 is for.
+	short := max(min(stage2.Steps, recipes.DefaultStage2().Steps)/4, 10)
+	ablated := func(steps int, fromStage1 bool, o recipes.Options) (train.Summary, error) {
+		s := *stage2
+		s.Steps, s.FromStage1 = steps, fromStage1
+		return recipes.Stage2(ctx, q.backend, &s, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
+	}
 	runs := []struct {
 		name, note string
 		train      func(o recipes.Options) (train.Summary, error)
@@ -168,16 +176,20 @@ func (q *quickstart) run(ctx context.Context) error {
 			return recipes.Stage2(ctx, q.backend, stage2, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
 		}},
 		{"stage2-without-stage1", "the ablation: stage 2 from a random Q-Former", func(o recipes.Options) (train.Summary, error) {
-			fresh := *stage2
-			fresh.FromStage1 = false
-			return recipes.Stage2(ctx, q.backend, &fresh, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
+			return ablated(stage2.Steps, false, o)
+		}},
+		{"stage2-short", "the ablation: a stage 2 too short to replace stage 1", func(o recipes.Options) (train.Summary, error) {
+			return ablated(short, true, o)
+		}},
+		{"stage2-short-without-stage1", "the ablation: the same from a random Q-Former", func(o recipes.Options) (train.Summary, error) {
+			return ablated(short, false, o)
 		}},
 		{"vqa", "the Q-Former learns to read a question beside the picture", func(o recipes.Options) (train.Summary, error) {
 			return recipes.VQA(ctx, q.backend, vqa, training, q.dir("stage1", "final"), q.dir("lm", "final"), o)
 		}},
 	}
 	for _, r := range runs {
-		if strings.Contains(r.name, "-without-") && !strings.HasSuffix(r.name, "-"+q.Ablate) {
+		if strings.Contains(r.name, "-without-") && !strings.HasSuffix(r.name, "-"+q.Ablate) || r.name == "stage2-short" && q.Ablate != "stage1" {
 			continue
 		}
 		o := options
@@ -388,13 +400,24 @@ func (q *quickstart) evaluateText(test *infer.Pictures, training *datasets.Set, 
 	page.Captions = append(page.Captions, w.row("goblip", q.Seed))
 	page.Questions = append(append(page.Questions, w.answers), w.kinds...)
 	if q.Ablate == "stage1" {
-		ablated, err := captions("stage2-without-stage1")
-		if err != nil {
-			return err
+		for _, row := range []struct{ dir, name string }{
+			{"stage2-without-stage1", "without stage 1"}, {"stage2-short", "short stage 2"}, {"stage2-short-without-stage1", "short stage 2, without stage 1"},
+		} {
+			of, err := captions(row.dir)
+			if err != nil {
+				return err
+			}
+			page.Captions = append(page.Captions, of.row(row.name, q.Seed))
+			figures := of.figures(q.Seed)
+			switch row.dir {
+			case "stage2-without-stage1":
+				r.WithoutStage1 = &figures
+			case "stage2-short":
+				r.ShortStage2 = &figures
+			default:
+				r.ShortWithoutStage1 = &figures
+			}
 		}
-		figures := ablated.figures(q.Seed)
-		r.WithoutStage1 = &figures
-		page.Captions = append(page.Captions, ablated.row("without stage 1", q.Seed))
 	}
 	return showCaptions(w, test, page)
 }

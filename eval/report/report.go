@@ -57,7 +57,7 @@ type Picture struct {
 	Truth   []string // captions written for it
 	Marks   []Mark
 	Answers []Mark // to questions, each instead of an attribute
-	Novel   bool // shows a combination of attributes that training never showed
+	Novel   bool   // shows a combination of attributes that training never showed
 }
 
 // Mark is an attribute that the generated caption was checked for.

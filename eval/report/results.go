@@ -23,6 +23,9 @@ type Results struct {
 
 	// WithoutStage1 holds the figures of the ablation: stage 2 on a Q-Former that skipped stage 1.
 	WithoutStage1 *CaptionFigures `json:"without_stage1,omitempty"`
+	// ShortStage2 and ShortWithoutStage1 are the same comparison where stage 2 is short.
+	ShortStage2        *CaptionFigures `json:"short_stage2,omitempty"`
+	ShortWithoutStage1 *CaptionFigures `json:"short_stage2_without_stage1,omitempty"`
 
 	ClipImageToTextR1 *float64 `json:"clip_image_to_text_r1,omitempty"` // the frozen image encoder's own recalls
 	ClipTextToImageR1 *float64 `json:"clip_text_to_image_r1,omitempty"`
