@@ -71,7 +71,7 @@ func TestCases(t *testing.T) {
 func TestCaptions(t *testing.T) {
 	dir := os.Getenv("GOBLIP_METRICS")
 	if dir == "" {
-		dir = "../../../shared/metrics"
+		t.Skip("GOBLIP_METRICS is not set")
 	}
 	compare(t, readCases(t, filepath.Join(dir, "ptb_tokens.json.gz")))
 }
