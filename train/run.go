@@ -157,7 +157,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			saved = done
 		}
 	}
-	log.Note("%s  compiled %d programs, the last one at step %d", r.Name, summary.Compilations, summary.LastCompilation)
+	log.Note("%s  compiled %d program(s), the last one at step %d", r.Name, summary.Compilations, summary.LastCompilation)
 	summary.Seconds = time.Since(began).Seconds()
 	if summary.Seconds > 0 {
 		summary.SamplesPerSecond = float64((r.Steps-start)*r.Batch*r.Trainer.accum) / summary.Seconds
