@@ -57,7 +57,7 @@ func OpenCaptioner(backend compute.Backend, dir string) (*Captioner, error) {
 	}
 	o.ConvertFloats, o.IgnoreUnexpected, o.Backend = true, IsPositionIDs, backend
 	if cfg.T5 == nil {
-		if o.IgnoreUnexpected, err = knownCopies(folder, optCopies); err != nil {
+		if o.IgnoreUnexpected, err = OPTCopies(folder, "language_model."); err != nil {
 			return nil, err
 		}
 	}

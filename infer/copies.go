@@ -11,9 +11,19 @@ var (
 		"text_decoder.cls.predictions.decoder.bias":   "text_decoder.cls.predictions.bias",
 	}
 	optCopies = map[string]string{
-		"language_model.lm_head.weight": "language_model.model.decoder.embed_tokens.weight",
+		"lm_head.weight": "model.decoder.embed_tokens.weight",
 	}
 )
+
+// OPTCopies checks that the head of an OPT, whose names in the folder begin with prefix, is a copy of its
+// table, and returns the test that leaves such copies and position numbers out.
+func OPTCopies(folder *checkpoints.Folder, prefix string) (leaveOut func(name string) bool, err error) {
+	copies := map[string]string{}
+	for second, first := range optCopies {
+		copies[prefix+second] = prefix + first
+	}
+	return knownCopies(folder, copies)
+}
 
 // knownCopies checks that second copies in a folder are equal to the first, and returns the test that
 // leaves them out: a head that differs from the table is none that we build.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"goblip/checkpoints"
 	"goblip/checkpoints/layout"
@@ -154,6 +155,34 @@ func Describe(source checkpoints.Tensors, o Options) (*Model, error) {
 // Reopen opens what the model was written to, as Open does; a kind of file that has no config.json is
 // read with the model's.
 func (m *Model) Reopen(path string) (*Model, error) { return Open(path, Options{config: m.Config}) }
+
+// Own gives the class' own tensors as if they lay in one file. Closing it does nothing: the model owns
+// the files.
+func (m *Model) Own(path string) checkpoints.Tensors { return own{m, path} }
+
+type own struct {
+	*Model
+	path string
+}
+
+func (o own) Path() string { return o.path }
+
+func (o own) Names() []string { return slices.Sorted(maps.Keys(o.Tensors)) }
+
+func (o own) Shape(name string) (shapes.Shape, bool) {
+	d, ok := o.Tensors[name]
+	return d.Shape, ok
+}
+
+func (o own) Tensor(name string) (*tensors.Tensor, error) {
+	d, ok := o.Tensors[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: no tensor %s", o.path, name)
+	}
+	return d.Read()
+}
+
+func (o own) Close() error { return nil }
 
 // Close releases the files.
 func (m *Model) Close() error {

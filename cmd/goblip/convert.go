@@ -18,22 +18,23 @@ import (
 
 // convertCommand is "goblip convert".
 type convertCommand struct {
-	config, dtype, names, shardSize string
-	frozen, drop                    []string
-	json                            bool
+	config, dtype, names, shardSize, outputs string
+	frozen, drop                             []string
+	json                                     bool
 }
 
 // conversion is what convert prints with --json.
 type conversion struct {
-	Source      string         `json:"source"`
-	Destination string         `json:"destination"`
-	Class       string         `json:"class,omitempty"` // of the tensors' names and shapes, if they were checked
-	DType       string         `json:"dtype,omitempty"` // that floating-point tensors became
-	Equal       bool           `json:"equal"`
-	Proof       *convert.Proof `json:"proof"`
-	Rounding    *float64       `json:"rounding,omitempty"`  // largest difference that the new precision makes
-	Unchecked   string         `json:"unchecked,omitempty"` // why Class is empty
-	Notes       []string       `json:"notes,omitempty"`
+	Source      string             `json:"source"`
+	Destination string             `json:"destination"`
+	Class       string             `json:"class,omitempty"` // of the tensors' names and shapes, if they were checked
+	DType       string             `json:"dtype,omitempty"` // that floating-point tensors became
+	Equal       bool               `json:"equal"`
+	Proof       *convert.Proof     `json:"proof"`
+	Rounding    *float64           `json:"rounding,omitempty"`  // largest difference that the new precision makes
+	Outputs     *outputsDifference `json:"outputs"`             // of SRC, not rounded, and DST, run on the same inputs
+	Unchecked   string             `json:"unchecked,omitempty"` // why Class is empty
+	Notes       []string           `json:"notes,omitempty"`
 }
 
 func newConvertCommand() *cobra.Command {
@@ -42,7 +43,11 @@ func newConvertCommand() *cobra.Command {
 		Use:   "convert SRC DST",
 		Short: "Turn checkpoints into one another: folders of transformers, .pth of LAVIS and BLIP, safetensors",
 		Long: `Turn a checkpoint into another kind, and prove that nothing was lost: both are read again and compared
-byte for byte; the largest difference is printed, and the exit status is 1 if there is any.
+byte for byte; the largest difference is printed, and the exit status is 1 if there is any. Then both
+run on the same random picture and text, and the largest difference of their outputs is printed: 0, or
+with --dtype what rounding makes of the outputs. Models of more than 4 GiB in float32 run only with
+--outputs yes: it takes the time and the memory of one such model, twice in turn. What does not run, and
+why, is printed.
 
 SRC is a model folder, a model of the Hugging Face hub, a .pth, .pt, .bin or .safetensors file. DST
 decides what is written:
@@ -70,12 +75,16 @@ eva_vit_g.pth, an OPT or T5 folder, or a folder of the whole model. Nothing in a
 	flags.StringVar(&c.dtype, "dtype", "", "f32, f16 or bf16: the precision of floating-point tensors; default: as they are")
 	flags.StringVar(&c.names, "names", "", "original (LAVIS', BLIP's) or hf: the names in a .pth; default: original")
 	flags.StringVar(&c.shardSize, "shard-size", "5GB", "split the weights of a folder above this size")
+	flags.StringVar(&c.outputs, "outputs", outputsAuto, "run both models and compare their outputs: auto (up to 4 GiB in float32), yes or no")
 	flags.BoolVar(&c.json, "json", false, "print the proof as JSON")
 	return command
 }
 
 func (c *convertCommand) run(cmd *cobra.Command, source, destination string) error {
 	debug.SetGCPercent(garbagePercent)
+	if err := checkOutputs(c.outputs); err != nil {
+		return err
+	}
 	write, err := c.writer(destination)
 	if err != nil {
 		return err
@@ -191,32 +200,42 @@ func (c *convertCommand) prove(cmd *cobra.Command, model *convert.Model, source,
 	if model.Layout != nil {
 		result.Class = model.Layout.Class
 	}
+	unrounded := model
 	if o.DType != dtypes.InvalidDType {
-		if err := result.compareUnrounded(source, written, o); err != nil {
+		exact := o
+		exact.DType = dtypes.InvalidDType
+		if unrounded, err = convert.Open(source, exact); err != nil {
 			return err
 		}
+		defer unrounded.Close()
+		if err := result.compareUnrounded(unrounded, written); err != nil {
+			return err
+		}
+	}
+	if result.Outputs, err = c.runBoth(cmd, unrounded, written, source, destination); err != nil {
+		return err
 	}
 	if c.json {
 		err = writeJSON(cmd.OutOrStdout(), &result)
 	} else {
 		err = result.print(cmd.OutOrStdout())
 	}
-	if err == nil && !result.Equal {
-		err = fmt.Errorf("%s: differs from %s: %d tensors differ, %d are missing, %d are too many; the first: %s", destination, source,
-			len(proof.Different), len(proof.Missing), len(proof.Unexpected), append(append(proof.Different, proof.Missing...), proof.Unexpected...)[0])
-	}
-	return err
-}
-
-// compareUnrounded says how much the new precision changed.
-func (r *conversion) compareUnrounded(source string, written *convert.Model, o convert.Options) error {
-	o.DType = dtypes.InvalidDType
-	original, err := convert.Open(source, o)
 	if err != nil {
 		return err
 	}
-	defer original.Close()
-	proof, err := convert.Compare(original, written, nil)
+	outputs := result.Outputs.check(unrounded != model)
+	if !result.Equal {
+		err = fmt.Errorf("%s: differs from %s: %d tensors differ, %d are missing, %d are too many; the first: %s", destination, source,
+			len(proof.Different), len(proof.Missing), len(proof.Unexpected), append(append(proof.Different, proof.Missing...), proof.Unexpected...)[0])
+	} else if outputs != nil {
+		outputs = fmt.Errorf("%s: %w", destination, outputs)
+	}
+	return failure(err, outputs)
+}
+
+// compareUnrounded says how much the new precision changed.
+func (r *conversion) compareUnrounded(unrounded, written *convert.Model) error {
+	proof, err := convert.Compare(unrounded, written, nil)
 	if err != nil {
 		return err
 	}
@@ -235,6 +254,9 @@ func (r *conversion) print(out io.Writer) error {
 	}
 	if r.Rounding != nil {
 		fmt.Fprintf(out, "rounding to %s changed numbers by at most %g\n", r.DType, *r.Rounding)
+	}
+	if err := r.Outputs.print(out, r.DType); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(out, "%s: %d tensors, %d bytes, largest difference %g\n", r.Destination, r.Proof.Tensors, r.Proof.Bytes, r.Proof.Largest)
 	return err

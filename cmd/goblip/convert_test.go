@@ -95,7 +95,7 @@ func TestConvert(t *testing.T) {
 		{at("model"), at("a.safetensors")}, {at("a.safetensors"), at("copy"), "--config", at("model/config.json")},
 	} {
 		var c conversion
-		jsonOf(t, &c, append([]string{"convert"}, step...)...)
+		jsonOf(t, &c, append([]string{"convert", "--outputs", "no"}, step...)...) // see TestConvertSaysOutputs
 		if !c.Equal || c.Proof.Tensors != 20 || c.Proof.Bytes != 928 || c.Proof.Largest != 0 || c.Class != "OPTForCausalLM" {
 			t.Errorf("%q: %+v %+v", step, c, c.Proof)
 		}
@@ -114,11 +114,11 @@ func TestConvert(t *testing.T) {
 	}
 
 	var c conversion
-	jsonOf(t, &c, "convert", at("model"), at("half"), "--dtype", "bf16")
+	jsonOf(t, &c, "convert", at("model"), at("half"), "--dtype", "bf16", "--outputs", "no")
 	if !c.Equal || c.Rounding == nil || *c.Rounding == 0 || *c.Rounding > 0.13 || c.Proof.Bytes != 464 {
 		t.Errorf("bf16: %+v %+v", c, c.Proof)
 	}
-	status, stdout, stderr := runLine(t, "convert", at("model"), at("b.pth"))
+	status, stdout, stderr := runLine(t, "convert", at("model"), at("b.pth"), "--outputs", "no")
 	if status != 0 || !strings.Contains(stdout, "20 tensors, 928 bytes, largest difference 0") {
 		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
@@ -246,7 +246,7 @@ func TestHubModels(t *testing.T) {
 		t.Errorf("inspect: %s, %+v, %d requests more", found.Path, found.Compared, *requests-before)
 	}
 	var c conversion
-	jsonOf(t, &c, "convert", "org/tiny", filepath.Join(dir, "copy"))
+	jsonOf(t, &c, "convert", "org/tiny", filepath.Join(dir, "copy"), "--outputs", "no")
 	if !c.Equal || *requests != before {
 		t.Errorf("convert: %+v, %d requests more", c, *requests-before)
 	}

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"goblip/checkpoints"
 	"goblip/infer"
 	"goblip/models/bert"
 	"goblip/models/nn"
@@ -13,7 +12,7 @@ import (
 // bertModel is BertModel, and the sentence embedding that sentence-transformers makes of it: the mean
 // over visible tokens, of unit length.
 func bertModel(r *run) error {
-	folder, err := checkpoints.OpenFolder(r.model)
+	folder, err := r.folder()
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"goblip/checkpoints"
 	"goblip/infer"
 	"goblip/models/blip"
 	"goblip/models/generate"
@@ -14,7 +13,7 @@ import (
 
 // openBLIP loads a BLIP of a class, and runs its image tower.
 func openBLIP(r *run, class string) (*blip.Config, error) {
-	folder, err := checkpoints.OpenFolder(r.model)
+	folder, err := r.folder()
 	if err != nil {
 		return nil, err
 	}

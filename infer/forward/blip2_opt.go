@@ -30,7 +30,7 @@ func blip2OPT(r *run) error {
 		return fmt.Errorf("config.json: image_token_index is missing: no token stands for the image")
 	}
 	v := &cfg.Vision
-	if err := r.load(checkpoints.LoadOptions{}, func(scope *model.Scope, in []*Node) {
+	if err := r.loadOPT("language_model.", func(scope *model.Scope, in []*Node) {
 		prompt := blip2.VisualPrompt(scope, &cfg, lastState(scope, v, in[0]))
 		blip2.PromptedLogits(scope, &cfg, prompt, in[1], in[1])
 	}, shapes.Make(dtypes.Float32, 1, 3, v.ImageSize, v.ImageSize), shapes.Make(dtypes.Int32, 1, 2)); err != nil {

@@ -65,7 +65,7 @@ func (r *run) given(names []string) []string {
 }
 
 func (m *withT5) load() error {
-	folder, err := checkpoints.OpenFolder(m.model)
+	folder, err := m.folder()
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,7 @@ func (m *withT5) load() error {
 	if err != nil {
 		return err
 	}
+	o.IgnoreUnexpected = infer.IsPositionIDs
 	v := &m.cfg.Vision
 	return m.run.load(o, func(scope *model.Scope, in []*Node) {
 		infer.WholeModel(scope, &m.cfg, lastState(scope, v, in[0]), in[1])

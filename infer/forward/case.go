@@ -30,6 +30,7 @@ type Case struct {
 	about            about
 	raw              []byte // case.json
 	inputs           *checkpoints.File
+	weights          checkpoints.Tensors // instead of the files in model, if not nil
 }
 
 // about is case.json, as far as every family reads it.
@@ -103,6 +104,19 @@ func (c *Case) JSON(to any) error {
 	}
 	return nil
 }
+
+// folder opens the checkpoint.
+func (c *Case) folder() (*checkpoints.Folder, error) {
+	if c.weights != nil {
+		return checkpoints.NewFolder(c.model, []checkpoints.Tensors{lent{c.weights}})
+	}
+	return checkpoints.OpenFolder(c.model)
+}
+
+// lent are tensors that whoever opened them closes.
+type lent struct{ checkpoints.Tensors }
+
+func (lent) Close() error { return nil }
 
 // has says whether the checkpoint's folder has a file.
 func (c *Case) has(file string) bool {

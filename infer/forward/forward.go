@@ -7,6 +7,8 @@
 // weights of LAVIS and BLIP), never its name.
 //
 //	forward.go      Run, and which family a case belongs to
+//	sample.go       Sample: a checkpoint on random inputs, to be compared with another
+//	sample_inputs.go  its pictures and texts
 //	case.go         case.json, inputs, the names wanted
 //	graph.go        a run: graphs over inputs, outputs by name, gradients
 //	load.go         weights, strictly
@@ -52,13 +54,9 @@ func Run(backend compute.Backend, dir string, o Options) (named []checkpoints.Na
 		return nil, nil, err
 	}
 	defer c.close()
-	compute, err := family(c)
-	if err != nil {
-		return nil, nil, err
-	}
 	r := &run{Case: c, backend: backend, store: model.NewStore(), got: map[string]*tensors.Tensor{}}
 	defer r.finalize()
-	if err := compute(r); err != nil {
+	if err := r.compute(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	if unknown := r.missing(); len(unknown) > 0 {
@@ -75,6 +73,15 @@ func Run(backend compute.Backend, dir string, o Options) (named []checkpoints.Na
 		named = append(named, checkpoints.Named{Name: name, Tensor: value})
 	}
 	return named, notes, nil
+}
+
+// compute runs what the case's checkpoint is.
+func (r *run) compute() error {
+	compute, err := family(r.Case)
+	if err != nil {
+		return err
+	}
+	return compute(r)
 }
 
 // family is what a case runs, by the class that its checkpoint names.

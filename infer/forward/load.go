@@ -18,7 +18,7 @@ import (
 // load declares the variables of a model and fills them from the checkpoint, strictly: the graph
 // function build, which must use all of the model, runs on inputs of the given shapes.
 func (r *run) load(o checkpoints.LoadOptions, build func(scope *model.Scope, in []*Node), inputs ...shapes.Shape) error {
-	folder, err := checkpoints.OpenFolder(r.model)
+	folder, err := r.folder()
 	if err != nil {
 		return err
 	}
@@ -27,14 +27,29 @@ func (r *run) load(o checkpoints.LoadOptions, build func(scope *model.Scope, in 
 	if err != nil {
 		return err
 	}
-	o.ConvertFloats = true
+	o.ConvertFloats, o.Backend = true, r.backend
 	_, err = folder.LoadWith(r.store, want, o)
 	return err
 }
 
+// loadOPT is load for a model with an OPT, whose names begin with prefix. Some files have its head too,
+// which is tied to the table.
+func (r *run) loadOPT(prefix string, build func(scope *model.Scope, in []*Node), inputs ...shapes.Shape) error {
+	folder, err := r.folder()
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	copies, err := infer.OPTCopies(folder, prefix)
+	if err != nil {
+		return err
+	}
+	return r.load(checkpoints.LoadOptions{IgnoreUnexpected: copies}, build, inputs...)
+}
+
 // weights reads all tensors of the checkpoint, floating-point ones as float32.
 func (r *run) weights() (map[string]*tensors.Tensor, error) {
-	folder, err := checkpoints.OpenFolder(r.model)
+	folder, err := r.folder()
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func optLM(r *run) error {
 		return opt.Logits(scope, &cfg, final)
 	}
 	text := shapes.Make(dtypes.Int32, 1, 2)
-	if err := r.load(checkpoints.LoadOptions{}, func(scope *model.Scope, in []*Node) { decode(scope, in[0], in[1], nil) }, text, text); err != nil {
+	if err := r.loadOPT("", func(scope *model.Scope, in []*Node) { decode(scope, in[0], in[1], nil) }, text, text); err != nil {
 		return err
 	}
 	if err := r.graph([]string{"input_ids", "attention_mask"}, func(scope *model.Scope, in []*Node, out *outputs) {

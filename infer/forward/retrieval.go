@@ -2,6 +2,7 @@ package forward
 
 import (
 	"goblip/checkpoints"
+	"goblip/infer"
 	"goblip/models/blip2"
 	"goblip/models/nn"
 
@@ -61,7 +62,9 @@ func blip2Retrieval(r *run) error {
 // loadRetrieval fills a Blip2ForImageTextRetrieval.
 func loadRetrieval(r *run, cfg *blip2.Config) error {
 	side := cfg.Vision.ImageSize
-	return r.load(checkpoints.LoadOptions{IgnoreUnexpected: blip2.IsPretraining}, func(scope *model.Scope, in []*Node) {
+	return r.load(checkpoints.LoadOptions{IgnoreUnexpected: func(name string) bool {
+		return blip2.IsPretraining(name) || infer.IsPositionIDs(name)
+	}}, func(scope *model.Scope, in []*Node) {
 		im := blip2.EncodeImages(scope, cfg, lastState(scope, &cfg.Vision, in[0]))
 		blip2.ProjectImages(scope, cfg, &im)
 		blip2.TextFeatures(scope, cfg, in[1], in[1])

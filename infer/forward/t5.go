@@ -22,7 +22,7 @@ func t5LM(r *run) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	folder, err := checkpoints.OpenFolder(r.model)
+	folder, err := r.folder()
 	if err != nil {
 		return err
 	}
