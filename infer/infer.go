@@ -34,6 +34,9 @@ func wide[F float32 | float64](v [3]F) [3]float64 {
 // QuestionPrompt is how BLIP-2 asks an OPT (paper, section 4.1): "Question: ...? Answer:".
 func QuestionPrompt(question string) string { return questionPrompt(question, "Answer:") }
 
+// T5QuestionPrompt is how BLIP-2 asks a T5: "Question: ...? Short answer:".
+func T5QuestionPrompt(question string) string { return questionPrompt(question, "Short answer:") }
+
 func questionPrompt(question, answer string) string {
 	if n := len(question); n > 0 && question[n-1] != '?' {
 		question += "?"

@@ -28,7 +28,7 @@ func (c *Captioner) QuestionPrompt(question string) string {
 	case c.Config.Instructed():
 		return questionPrompt(question, "Short Answer:")
 	}
-	return questionPrompt(question, "Short answer:")
+	return T5QuestionPrompt(question)
 }
 
 // instruct tokenizes prompts for a Q-Former that reads them: the inputs of VisualPrompt beside the

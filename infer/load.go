@@ -100,14 +100,34 @@ func LoadVision(backend compute.Backend, store *model.Store, folder *checkpoints
 	return cfg, err
 }
 
-// LoadLLM loads an OPT folder as the language model of a BLIP-2.
-func LoadLLM(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (opt.Config, error) {
+// LoadLLM loads a folder as the language model of a BLIP-2, an OPT or a T5 as its model_type says, and
+// sets cfg.Text or cfg.T5.
+func LoadLLM(backend compute.Backend, store *model.Store, folder *checkpoints.Folder, cfg *blip2.Config) (err error) {
+	var kind struct {
+		ModelType string `json:"model_type"`
+	}
+	if err := folder.Config(&kind); err != nil {
+		return err
+	}
+	switch kind.ModelType {
+	case "opt":
+		cfg.Text, err = LoadOPT(backend, store, folder)
+	case "t5":
+		cfg.T5, err = LoadT5(backend, store, folder)
+	default:
+		err = fmt.Errorf("%s: model_type %q is no language model that is known (opt, t5)", folder.Dir(), kind.ModelType)
+	}
+	return err
+}
+
+// LoadOPT loads an OPT folder as the language model of a BLIP-2.
+func LoadOPT(backend compute.Backend, store *model.Store, folder *checkpoints.Folder) (opt.Config, error) {
 	var cfg opt.Config
 	if err := folder.Config(&cfg); err != nil {
 		return cfg, err
 	}
 	if cfg.ModelType != "opt" {
-		return cfg, fmt.Errorf("%s: model_type %q: stage 2 needs an OPT", folder.Dir(), cfg.ModelType)
+		return cfg, fmt.Errorf("%s: model_type %q is not an OPT", folder.Dir(), cfg.ModelType)
 	}
 	if err := validate(folder, &cfg); err != nil {
 		return cfg, err

@@ -56,7 +56,7 @@ var recipeList = []recipeInfo{
 		func(s any) *recipes.Common { return &s.(*recipes.LMSettings).Common }, recipes.LMSources},
 	{"blip2/stage1", "Q-Former over a frozen image tower: ITC, ITM, ITG", func() any { return recipes.DefaultStage1() },
 		func(s any) *recipes.Common { return &s.(*recipes.Stage1Settings).Common }, recipes.Stage1Sources},
-	{"blip2/stage2", "Q-Former prompts a frozen OPT", func() any { return recipes.DefaultStage2() },
+	{"blip2/stage2", "Q-Former prompts a frozen OPT or T5", func() any { return recipes.DefaultStage2() },
 		func(s any) *recipes.Common { return &s.(*recipes.Stage2Settings).Common }, recipes.Stage2Sources},
 	{"blip2/vqa", "Q-Former that reads the question prompts a frozen OPT", func() any { return recipes.DefaultVQA() },
 		func(s any) *recipes.Common { return &s.(*recipes.VQASettings).Common }, recipes.VQASources},
@@ -82,13 +82,15 @@ func newTrainCommand() *cobra.Command {
 DATA is a folder of pictures with .txt files beside them, a JSONL, CSV or TSV file, COCO or Karpathy
 JSON, WebDataset tar shards or Parquet (goblip data --help); several --data make a mixture. Without --vision stage 1
 first trains an image tower on the same data (recipe clip) into OUT/vision; without --llm stage 2
-and vqa first train a language model on the texts (recipe lm) into OUT/llm. The recipes blip/... start
+and vqa first train a language model on the texts (recipe lm) into OUT/llm. The --llm of stage 2 is an
+OPT or an encoder-decoder, a T5 or FlanT5; that of vqa an OPT. The recipes blip/... start
 from nothing, from an image tower (--vision) and a BERT (--text), or from an earlier BLIP (--init).
 An interrupted run continues with --resume. The trained model lies in OUT/final.`,
 		Example: `  goblip train clip --data pictures.jsonl --out runs/clip
   goblip train lm --data pictures.jsonl --out runs/lm
   goblip train blip2/stage1 --data pictures.jsonl --vision runs/clip/final --out runs/stage1
   goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
+  goblip train blip2/stage2 --data pictures.jsonl --init runs/stage1/final --llm flan-t5-small --out runs/stage2-t5
   goblip train blip2/vqa --data questions.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/vqa
   goblip train blip/pretrain --data pictures.jsonl --out runs/blip
   goblip train blip/caption --data pictures.jsonl --init runs/blip/final --out runs/captioner`,
@@ -102,7 +104,7 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 	flags.StringVar(&t.init, "init", "", "blip2/stage2 and blip2/vqa: the stage-1 folder to start from; blip: an earlier BLIP")
 	flags.StringVar(&t.vision, "vision", "", "stage 1: the folder with the image tower, a CLIP or a BLIP-2; blip: likewise, instead of --init")
 	flags.StringVar(&t.text, "text", "", "blip: a BERT folder that text encoder and decoder start from, instead of --init")
-	flags.StringVar(&t.llm, "llm", "", "blip2/stage2 and blip2/vqa: the OPT folder")
+	flags.StringVar(&t.llm, "llm", "", "blip2/stage2: the folder of an OPT or a T5 (FlanT5), as its model_type says; blip2/vqa: of an OPT")
 	flags.IntVar(&t.steps, "steps", 0, "optimizer steps (0: the recipe's)")
 	flags.IntVar(&t.batch, "batch", 0, "pictures a step (0: the recipe's)")
 	flags.Uint64Var(&t.seed, "seed", 1, "of weights, data order, dropout and negatives")

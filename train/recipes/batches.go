@@ -40,16 +40,25 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 // bucket is the length that a batch of texts is padded to: the shortest of TextBuckets lengths, equally
 // far apart, that holds all of them; limit is the longest.
 func (c *Common) bucket(rows [][]int32, limit int) int {
-	longest, n := 0, max(c.TextBuckets, 1)
-	for _, row := range rows {
-		longest = max(longest, len(row))
-	}
-	for i := 1; i < n; i++ {
-		if length := roundUp(max(limit*i/n, 4), 2); length < limit && longest <= length {
-			return length
+	return c.buckets([]int{limit}, rows)[0]
+}
+
+// buckets is bucket for several kinds of text, each with its limit: all take the same one of their
+// TextBuckets lengths, so that there are no more programs than that.
+func (c *Common) buckets(limits []int, kinds ...[][]int32) []int {
+	for i, n := 1, max(c.TextBuckets, 1); i < n; i++ {
+		lengths, fit := make([]int, len(limits)), true
+		for k, limit := range limits {
+			lengths[k] = min(roundUp(max(limit*i/n, 4), 2), limit)
+			for _, row := range kinds[k] {
+				fit = fit && len(row) <= lengths[k]
+			}
+		}
+		if fit {
+			return lengths
 		}
 	}
-	return limit
+	return limits
 }
 
 // padded makes a tensor of rows of ids and their mask, padded on the right.

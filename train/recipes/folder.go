@@ -74,7 +74,12 @@ func (f finalFolder) files() (map[string][]byte, error) {
 		if err := put("processor_config.json", processor); err != nil {
 			return nil, err
 		}
-		if c.Architectures[0] == blip2.GenerationClass {
+		switch {
+		case c.Architectures[0] != blip2.GenerationClass:
+		case c.T5 != nil:
+			return files, put("generation_config.json", map[string]any{
+				"decoder_start_token_id": c.T5.DecoderStartTokenID, "eos_token_id": c.T5.EOSTokenID, "pad_token_id": c.T5.PadTokenID})
+		default:
 			return files, generation(&c.Text)
 		}
 	}

@@ -13,7 +13,7 @@
 //	folder.go    the model folder at the end
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
-//	stage2.go    recipe "blip2/stage2"
+//	stage2.go    recipe "blip2/stage2"; stage2_t5.go, its texts for an encoder-decoder LLM
 //	vqa.go       recipe "blip2/vqa"
 //	blip.go      what the recipes of BLIP share; blip_text.go prepares texts
 //	blip_contrast.go  settings of ITC with a momentum encoder

@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
 	"goblip/checkpoints"
@@ -22,12 +23,12 @@ import (
 // Stage2Settings of recipe "blip2/stage2".
 type Stage2Settings struct {
 	Common
-	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
+	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss; a T5 then learns whole captions instead of split ones" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
 	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"LAVIS pretrain_stage2: 0; blip2/vqa teaches questions"`
 	FromStage1    bool    `json:"from_stage1" help:"false: start from a random Q-Former (the paper's figure 5)" source:"BLIP-2 section 3.3"`
 }
 
-// DefaultStage2 is the generative stage over the Q-Former of stage 1 and a small frozen OPT:
+// DefaultStage2 is the generative stage over the Q-Former of stage 1 and a small frozen OPT (or a T5):
 //
 //	goblip train blip2/stage2 --data data/shapes/train.jsonl --init runs/stage1/final --llm runs/lm/final --out runs/stage2
 //
@@ -74,8 +75,19 @@ func (c *Common) learnable(texts []sample, limit int, pad int32) []*tensors.Tens
 	return []*tensors.Tensor{ids, mask, targets}
 }
 
-// Stage2 trains the Q-Former to prompt the frozen OPT of the folder llm, starting from the stage-1
-// folder init, and writes OUT/final, a Blip2ForConditionalGeneration.
+// stage2Texts is how a kind of language model learns the texts of pictures.
+type stage2Texts struct {
+	objective objective.Objective // its inputs are the pictures' states and what batches give
+	inputs    []shapes.Shape      // of the longest texts
+	batches   func(set *datasets.Set) (textBatch, error)
+	save      func(dir string) error // writes the tokenizer
+}
+
+// textBatch makes the texts that pictures show in an epoch: a function of seed, epoch and record.
+type textBatch func(rows []int, epoch int) []*tensors.Tensor
+
+// Stage2 trains the Q-Former to prompt the frozen language model of the folder llm, an OPT or a T5,
+// starting from the stage-1 folder init, and writes OUT/final, a Blip2ForConditionalGeneration.
 func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *infer.Pictures, init, llm string, o Options) (train.Summary, error) {
 	var none train.Summary
 	if err := s.Validate(); err != nil {
@@ -97,33 +109,26 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		return none, err
 	}
 	defer folder.Close()
-	if cfg.Text, err = infer.LoadLLM(backend, store, folder); err != nil {
+	if err := infer.LoadLLM(backend, store, folder, cfg); err != nil {
 		return none, err
 	}
-	words, err := infer.OpenBPE(llm)
+	cfg.Architectures = []string{blip2.GenerationClass}
+	textsFor := s.optTexts
+	if cfg.T5 != nil {
+		textsFor = s.t5Texts
+	}
+	texts, err := textsFor(cfg, llm, p.Set)
 	if err != nil {
 		return none, err
 	}
-	if err := completeStage2(cfg, words); err != nil {
-		return none, fmt.Errorf("%s: %w", llm, err)
-	}
-	_, _, longest, err := s.samples(p.Set, words)
-	if err != nil {
-		return none, err
-	}
-	length := min(roundUp(longest, 4), s.MaxTextLength)
-	if need := cfg.NumQueryTokens + length; need > cfg.Text.MaxPositionEmbeddings {
-		return none, fmt.Errorf("stage2: %d soft tokens and %d of text are more than the %d positions of %s", cfg.NumQueryTokens, length, cfg.Text.MaxPositionEmbeddings, llm)
-	}
-	pad := int32(cfg.Text.PadTokenID)
-	frozen := freezeEncoder(backend, store, cfg, objective.Stage2(cfg), max(p.Len(), held(o).Len()), o.Quiet)
+	frozen := freezeEncoder(backend, store, cfg, texts.objective, max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
 		name: "stage2", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
 		trainable: infer.Trainable,
-		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
+		inputs:    append([]shapes.Shape{frozen.shape(s.Batch)}, texts.inputs...),
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
-		captions, questions, _, err := s.samples(p.Set, words)
+		show, err := texts.batches(p.Set)
 		if err != nil {
 			return nil, err
 		}
@@ -134,11 +139,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		visits := visit(p.Set, s.Seed, s.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			texts := make([]sample, len(rows))
-			for j, row := range rows {
-				texts[j] = s.pick(captions[row], questions[row], row, epoch)
-			}
-			return append([]*tensors.Tensor{images(rows)}, s.learnable(texts, length, pad)...), nil
+			return append([]*tensors.Tensor{images(rows)}, show(rows, epoch)...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {
@@ -148,7 +149,39 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if err != nil {
 		return summary, err
 	}
-	return summary, finalFolder{config: cfg, words: words.Save, pictures: p}.write(finalDir(o.Dir), store)
+	return summary, finalFolder{config: cfg, words: texts.save, pictures: p}.write(finalDir(o.Dir), store)
+}
+
+// optTexts prepares texts for the OPT of the folder llm and completes cfg.
+func (s *Stage2Settings) optTexts(cfg *blip2.Config, llm string, set *datasets.Set) (stage2Texts, error) {
+	var none stage2Texts
+	words, err := infer.OpenBPE(llm)
+	if err != nil {
+		return none, err
+	}
+	if err := endAtNewline(cfg, words); err != nil {
+		return none, fmt.Errorf("%s: %w", llm, err)
+	}
+	_, _, longest, err := s.samples(set, words)
+	if err != nil {
+		return none, err
+	}
+	length := min(roundUp(longest, 4), s.MaxTextLength)
+	if need := cfg.NumQueryTokens + length; need > cfg.Text.MaxPositionEmbeddings {
+		return none, fmt.Errorf("stage2: %d soft tokens and %d of text are more than the %d positions of %s", cfg.NumQueryTokens, length, cfg.Text.MaxPositionEmbeddings, llm)
+	}
+	batches := func(set *datasets.Set) (textBatch, error) {
+		captions, questions, _, err := s.samples(set, words)
+		return func(rows []int, epoch int) []*tensors.Tensor {
+			texts := make([]sample, len(rows))
+			for j, row := range rows {
+				texts[j], _ = pick(s, captions[row], questions[row], row, epoch)
+			}
+			return s.learnable(texts, length, int32(cfg.Text.PadTokenID))
+		}, err
+	}
+	text := shapeInt32(s.Batch, length)
+	return stage2Texts{objective.Stage2(cfg), []shapes.Shape{text, text, text}, batches, words.Save}, nil
 }
 
 // samples tokenizes every caption and question: </s> prompt text "\n".
@@ -177,19 +210,13 @@ func (s *Stage2Settings) samples(set *datasets.Set, words *text.BPE) (captions, 
 	return captions, questions, longest, nil
 }
 
-// pick chooses what a picture shows in an epoch: a function of seed, epoch and record.
-func (s *Stage2Settings) pick(captions, questions []sample, row, epoch int) sample {
-	rng := datasets.Rand(s.Seed, 0x57a6e2, uint64(epoch), uint64(row))
+// pick chooses what a picture shows in an epoch, a function of seed, epoch and record; rng goes on from there.
+func pick[T any](s *Stage2Settings, captions, questions []T, row, epoch int) (one T, rng *rand.Rand) {
+	rng = datasets.Rand(s.Seed, 0x57a6e2, uint64(epoch), uint64(row))
 	if len(questions) > 0 && rng.Float64() < s.QuestionShare {
-		return questions[rng.IntN(len(questions))]
+		return questions[rng.IntN(len(questions))], rng
 	}
-	return captions[rng.IntN(len(captions))]
-}
-
-// completeStage2 turns a stage-1 config into that of the generating model.
-func completeStage2(cfg *blip2.Config, words *text.BPE) error {
-	cfg.Architectures = []string{blip2.GenerationClass}
-	return endAtNewline(cfg, words)
+	return captions[rng.IntN(len(captions))], rng
 }
 
 // endAtNewline sets the tokens that end a text and stand for a picture.

@@ -71,7 +71,7 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 		return none, err
 	}
 	defer folder.Close()
-	if cfg.Text, err = infer.LoadLLM(backend, store, folder); err != nil {
+	if cfg.Text, err = infer.LoadOPT(backend, store, folder); err != nil {
 		return none, err
 	}
 	words, err := infer.OpenBPE(llm)
