@@ -75,8 +75,8 @@ func (c *Common) learnable(texts []sample, limit int, pad int32) []*tensors.Tens
 	return []*tensors.Tensor{ids, mask, targets}
 }
 
-// stage2Texts is how a kind of language model learns the texts of pictures.
-type stage2Texts struct {
+// llmTexts is what stands behind the soft prompt of pictures, for one kind of language model.
+type llmTexts struct {
 	objective objective.Objective // its inputs are the pictures' states and what batches give
 	inputs    []shapes.Shape      // of the longest texts
 	batches   func(set *datasets.Set) (textBatch, error)
@@ -121,12 +121,16 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if err != nil {
 		return none, err
 	}
-	frozen := freezeEncoder(backend, store, cfg, texts.objective, max(p.Len(), held(o).Len()), o.Quiet)
-	r := &recipe{
-		name: "stage2", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
-		trainable: infer.Trainable,
-		inputs:    append([]shapes.Shape{frozen.shape(s.Batch)}, texts.inputs...),
-	}
+	r := &recipe{name: "stage2", backend: backend, store: store, common: &s.Common, settings: s}
+	return r.prompt(ctx, cfg, texts, p, o)
+}
+
+// prompt trains a Q-Former to prompt a frozen language model, both in the store, with texts behind the
+// prompt, and writes OUT/final.
+func (r *recipe) prompt(ctx context.Context, cfg *blip2.Config, texts llmTexts, p *infer.Pictures, o Options) (train.Summary, error) {
+	frozen := freezeEncoder(r.backend, r.store, cfg, texts.objective, max(p.Len(), held(o).Len()), o.Quiet)
+	r.objective, r.trainable = frozen.objective, infer.Trainable
+	r.inputs = append([]shapes.Shape{frozen.shape(r.common.Batch)}, texts.inputs...)
 	batches := func(p *infer.Pictures) (batchFunc, error) {
 		show, err := texts.batches(p.Set)
 		if err != nil {
@@ -136,25 +140,25 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		visits := visit(p.Set, s.Seed, s.Batch)
+		visits := visit(p.Set, r.common.Seed, r.common.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			return append([]*tensors.Tensor{images(rows)}, show(rows, epoch)...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {
-		return none, err
+		return train.Summary{}, err
 	}
 	summary, err := r.run(ctx, o)
 	if err != nil {
 		return summary, err
 	}
-	return summary, finalFolder{config: cfg, words: texts.save, pictures: p}.write(finalDir(o.Dir), store)
+	return summary, finalFolder{config: cfg, words: texts.save, pictures: p}.write(finalDir(o.Dir), r.store)
 }
 
 // optTexts prepares texts for the OPT of the folder llm and completes cfg.
-func (s *Stage2Settings) optTexts(cfg *blip2.Config, llm string, set *datasets.Set) (stage2Texts, error) {
-	var none stage2Texts
+func (s *Stage2Settings) optTexts(cfg *blip2.Config, llm string, set *datasets.Set) (llmTexts, error) {
+	var none llmTexts
 	words, err := infer.OpenBPE(llm)
 	if err != nil {
 		return none, err
@@ -181,7 +185,7 @@ func (s *Stage2Settings) optTexts(cfg *blip2.Config, llm string, set *datasets.S
 		}, err
 	}
 	text := shapeInt32(s.Batch, length)
-	return stage2Texts{objective.Stage2(cfg), []shapes.Shape{text, text, text}, batches, words.Save}, nil
+	return llmTexts{objective.Stage2(cfg), []shapes.Shape{text, text, text}, batches, words.Save}, nil
 }
 
 // samples tokenizes every caption and question: </s> prompt text "\n".

@@ -33,8 +33,8 @@ func (e exchange) at(u float64) (read, written string) {
 // t5Texts prepares texts for the T5 of the folder llm and completes cfg. Captions are split for prefix
 // language modelling (BLIP-2, section 3.3). Behind a prompt they are not: the encoder reads that and the
 // decoder learns the caption, as LAVIS fine-tunes.
-func (s *Stage2Settings) t5Texts(cfg *blip2.Config, llm string, set *datasets.Set) (stage2Texts, error) {
-	var none stage2Texts
+func (s *Stage2Settings) t5Texts(cfg *blip2.Config, llm string, set *datasets.Set) (llmTexts, error) {
+	var none llmTexts
 	words, err := openT5Words(cfg, llm)
 	if err != nil {
 		return none, err
@@ -67,7 +67,7 @@ func (s *Stage2Settings) t5Texts(cfg *blip2.Config, llm string, set *datasets.Se
 		}, err
 	}
 	reads, writes := shapeInt32(s.Batch, read), shapeInt32(s.Batch, written)
-	return stage2Texts{objective.Stage2T5(cfg), []shapes.Shape{reads, reads, writes, writes}, batches, words.Save}, nil
+	return llmTexts{objective.Stage2T5(cfg), []shapes.Shape{reads, reads, writes, writes}, batches, words.Save}, nil
 }
 
 // openT5Words opens a T5's tokenizer, which must end a text with </s>: that is how the decoder learns to

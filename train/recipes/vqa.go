@@ -9,6 +9,7 @@ import (
 	"goblip/datasets"
 	"goblip/datasets/text"
 	"goblip/infer"
+	"goblip/models/blip2"
 	"goblip/train"
 	"goblip/train/objective"
 
@@ -74,6 +75,18 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 	if cfg.Text, err = infer.LoadOPT(backend, store, folder); err != nil {
 		return none, err
 	}
+	texts, err := s.texts(cfg, reader, llm, p.Set)
+	if err != nil {
+		return none, err
+	}
+	r := &recipe{name: "vqa", backend: backend, store: store, common: &s.Common, settings: s}
+	return r.prompt(ctx, cfg, texts, p, o)
+}
+
+// texts prepares questions for the Q-Former, whose tokenizer is reader, and for the OPT of the folder
+// llm, and completes cfg.
+func (s *VQASettings) texts(cfg *blip2.Config, reader *text.WordPiece, llm string, set *datasets.Set) (llmTexts, error) {
+	var none llmTexts
 	words, err := infer.OpenBPE(llm)
 	if err != nil {
 		return none, err
@@ -82,7 +95,7 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 		return none, fmt.Errorf("%s: %w", llm, err)
 	}
 	limit := min(s.MaxQuestionLength, cfg.QFormer.MaxPositionEmbeddings)
-	_, longest, err := s.asked(p.Set, reader, words, limit)
+	_, longest, err := s.asked(set, reader, words, limit)
 	if err != nil {
 		return none, err
 	}
@@ -90,25 +103,9 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 	if need := cfg.NumQueryTokens + length; need > cfg.Text.MaxPositionEmbeddings {
 		return none, fmt.Errorf("vqa: %d soft tokens and %d of text are more than the %d positions of %s", cfg.NumQueryTokens, length, cfg.Text.MaxPositionEmbeddings, llm)
 	}
-	frozen := freezeEncoder(backend, store, cfg, objective.VQA(cfg), max(p.Len(), held(o).Len()), o.Quiet)
-	r := &recipe{
-		name: "vqa", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
-		trainable: infer.Trainable,
-		inputs: []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, questionLength), shapeInt32(s.Batch, questionLength),
-			shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length)},
-	}
-	batches := func(p *infer.Pictures) (batchFunc, error) {
-		questions, _, err := s.asked(p.Set, reader, words, limit)
-		if err != nil {
-			return nil, err
-		}
-		images, _, err := frozen.images(p)
-		if err != nil {
-			return nil, err
-		}
-		visits := visit(p.Set, s.Seed, s.Batch)
-		return func(i int) ([]*tensors.Tensor, error) {
-			rows, epoch := visits.rows(i)
+	batches := func(set *datasets.Set) (textBatch, error) {
+		questions, _, err := s.asked(set, reader, words, limit)
+		return func(rows []int, epoch int) []*tensors.Tensor {
 			read, texts := make([][]int32, len(rows)), make([]sample, len(rows))
 			for j, row := range rows {
 				rng := datasets.Rand(s.Seed, 0x70a, uint64(epoch), uint64(row))
@@ -116,15 +113,8 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 				read[j], texts[j] = one.question, one.answers[rng.IntN(len(one.answers))]
 			}
 			question, seen := padded(read, questionLength, int32(cfg.QFormer.PadTokenID))
-			return append([]*tensors.Tensor{images(rows), question, seen}, s.learnable(texts, length, int32(cfg.Text.PadTokenID))...), nil
-		}, nil
-	}
-	if err := r.feed(batches, p, o); err != nil {
-		return none, err
-	}
-	summary, err := r.run(ctx, o)
-	if err != nil {
-		return summary, err
+			return append([]*tensors.Tensor{question, seen}, s.learnable(texts, length, int32(cfg.Text.PadTokenID))...)
+		}, err
 	}
 	save := func(dir string) error {
 		if err := words.Save(dir); err != nil {
@@ -132,7 +122,8 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 		}
 		return reader.Save(filepath.Join(dir, infer.InstructionTokenizer))
 	}
-	return summary, finalFolder{config: cfg, words: save, pictures: p}.write(finalDir(o.Dir), store)
+	question, answer := shapeInt32(s.Batch, questionLength), shapeInt32(s.Batch, length)
+	return llmTexts{objective.VQA(cfg), []shapes.Shape{question, question, answer, answer, answer}, batches, save}, nil
 }
 
 // askedLengths are the most tokens of a set's texts.
