@@ -4,17 +4,13 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"html/template"
 	"image/png"
 )
 
 //go:embed findings.html
 var findingsHTML string
 
-var findingsTemplate = template.Must(template.New("findings").Funcs(template.FuncMap{
-	"css":   func() template.CSS { return template.CSS(pageCSS) },
-	"image": dataURI,
-}).Parse(findingsHTML))
+var findingsTemplate = NewTemplate(findingsHTML)
 
 // Findings is a page of what is wrong with a data set.
 type Findings struct {
@@ -48,9 +44,5 @@ func WriteFindings(path string, f *Findings) error {
 			}
 		}
 	}
-	var page bytes.Buffer
-	if err := findingsTemplate.Execute(&page, f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return writeFile(path, page.Bytes())
+	return WritePage(path, findingsTemplate, f)
 }

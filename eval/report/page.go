@@ -15,19 +15,24 @@ import (
 //go:embed page.html
 var pageHTML string
 
+//go:embed parts.html
+var partsHTML string
+
 //go:embed page.css
 var pageCSS string
 
 var pageTemplate = NewTemplate(pageHTML)
 
 // NewTemplate parses a page in this package's style. Beside the language's own functions it may call css (the style
-// sheet), image (a PNG's bytes as an address inside the page) and count (12,345). A page that does not parse panics.
+// sheet), image (a PNG's bytes as an address inside the page) and count (12,345), and
+// as a template headlines (a list of Headline). A page that does not parse panics.
 func NewTemplate(html string) *template.Template {
-	return template.Must(template.New("page").Funcs(template.FuncMap{
+	parts := template.Must(template.New("parts").Funcs(template.FuncMap{
 		"css":   func() template.CSS { return template.CSS(pageCSS) },
 		"image": dataURI,
 		"count": formatCount,
-	}).Parse(html))
+	}).Parse(partsHTML))
+	return template.Must(parts.New("page").Parse(html))
 }
 
 // dataURI is a picture inside the page. Its content was checked to be a PNG.

@@ -7,7 +7,7 @@
 //	results.go  Results, the figures of results.json, and the headline figures made of them
 //	page.go     Report -> the strings and numbers that the template places
 //	chart.go    logged steps -> the lines of a small chart
-//	page.html, page.css   the template, embedded
+//	page.html, parts.html, page.css   the template, what pages share, their style; embedded
 package report
 
 import (
