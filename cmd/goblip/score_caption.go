@@ -30,17 +30,9 @@ with the Python package pycocoevalcap 1.2; METEOR's has its table of paraphrases
 two are left out.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := c.check(); err != nil {
-				return err
-			}
-			report, metrics, err := c.score(command.Context(), command.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return writeJSON(command.OutOrStdout(), report)
-			}
-			return report.print(command.OutOrStdout(), metrics)
+			return show(command, &c.scoreOptions, func() (*captionReport, []metric, error) {
+				return c.score(command.Context(), command.ErrOrStderr())
+			})
 		},
 	}
 	c.flags(command, "captions", "an image or, where it has none, of an annotation in --refs, such as the domain of NoCaps")

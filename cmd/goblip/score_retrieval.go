@@ -24,19 +24,7 @@ counts as found by its best-ranked text.
 Equal scores are counted in three ways: against the right answer (pessimistic: the one to quote), for it (optimistic),
 and as the papers' code orders them when its sort is stable (the higher index first). Median ranks count from 1.`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := r.check(); err != nil {
-				return err
-			}
-			report, metrics, err := r.score()
-			if err != nil {
-				return err
-			}
-			if r.json {
-				return writeJSON(command.OutOrStdout(), report)
-			}
-			return report.print(command.OutOrStdout(), metrics)
-		},
+		RunE: func(command *cobra.Command, _ []string) error { return show(command, &r.scoreOptions, r.score) },
 	}
 	r.flags(command, "scores", "CASE.json: a list with a value for each image")
 	command.Flags().StringVar(&r.path, "scores", "", "file of scores")

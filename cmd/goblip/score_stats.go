@@ -17,6 +17,23 @@ type scoreOptions struct {
 	json           bool
 }
 
+// show checks the options, scores and prints the report, as JSON where that is asked for.
+func show[R interface {
+	print(out io.Writer, metrics []metric) error
+}](command *cobra.Command, o *scoreOptions, score func() (R, []metric, error)) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	report, metrics, err := score()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return writeJSON(command.OutOrStdout(), report)
+	}
+	return report.print(command.OutOrStdout(), metrics)
+}
+
 func (o *scoreOptions) flags(command *cobra.Command, results, slices string) {
 	flags := command.Flags()
 	flags.BoolVar(&o.json, "json", false, "print JSON, with the scores of each image or question")

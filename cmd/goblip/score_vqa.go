@@ -26,19 +26,7 @@ func newScoreVQACommand() *cobra.Command {
 
 Every question needs one answer. Results may also be records one a line.`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := v.check(); err != nil {
-				return err
-			}
-			report, metrics, err := v.score()
-			if err != nil {
-				return err
-			}
-			if v.json {
-				return writeJSON(command.OutOrStdout(), report)
-			}
-			return report.print(command.OutOrStdout(), metrics)
-		},
+		RunE: func(command *cobra.Command, _ []string) error { return show(command, &v.scoreOptions, v.score) },
 	}
 	v.flags(command, "answers", "an annotation or, where it has none, of a question")
 	flags := command.Flags()
