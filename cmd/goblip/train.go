@@ -278,41 +278,23 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.load(set, processor, &o)
+		pictures, err := t.load(name, set, processor, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage1(ctx, backend, s, pictures, vision, o)
 	case *recipes.Stage2Settings:
-		llm, err := t.towerLLM(ctx, backend, set, o)
+		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, set, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
-		processor, err := infer.ImageProcessor(t.init)
-		if err != nil {
-			return train.Summary{}, err
-		}
-		pictures, err := t.load(set, processor, &o)
-		if err != nil {
-			return train.Summary{}, err
-		}
-		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
 	case *recipes.VQASettings:
-		llm, err := t.towerLLM(ctx, backend, set, o)
+		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, set, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
-		processor, err := infer.ImageProcessor(t.init)
-		if err != nil {
-			return train.Summary{}, err
-		}
-		pictures, err := t.loadAs(name, set, processor, &o)
-		if err != nil {
-			return train.Summary{}, err
-		}
-		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.VQA(ctx, backend, s, pictures, t.init, llm, o)
 	}
 	if strings.HasPrefix(name, "blip/") {
@@ -344,13 +326,26 @@ func captioned(set *datasets.Set) error {
 	return nil
 }
 
-// load reads the training pictures, and the held-out ones into o.
-func (t *trainCommand) load(set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
-	return t.loadAs("", set, p, o)
+// overLLM prepares a recipe over --init and a language model: the pictures, and the model's folder.
+func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, recipe string, c *recipes.Common, set *datasets.Set, o *recipes.Options) (*infer.Pictures, string, error) {
+	llm, err := t.towerLLM(ctx, backend, set, *o)
+	if err != nil {
+		return nil, "", err
+	}
+	processor, err := infer.ImageProcessor(t.init)
+	if err != nil {
+		return nil, "", err
+	}
+	pictures, err := t.load(recipe, set, processor, o)
+	if err != nil {
+		return nil, "", err
+	}
+	t.fitBatch(recipe, c, pictures.Len(), t.batchChosen(""))
+	return pictures, llm, nil
 }
 
-// loadAs is load for a recipe that may want other records than captioned pictures.
-func (t *trainCommand) loadAs(recipe string, set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
+// load reads a recipe's training pictures, and the held-out ones into o.
+func (t *trainCommand) load(recipe string, set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
 		stream := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
 		if t.data.onBad == "skip" {
@@ -394,7 +389,7 @@ func (t *trainCommand) loadFor(s *recipes.CLIPSettings, set *datasets.Set, o *re
 	if err != nil {
 		return nil, fmt.Errorf("clip: %w", err)
 	}
-	return t.load(set, image.Processor{Size: s.ImageSize, Alpha: alpha}, o)
+	return t.load("clip", set, image.Processor{Size: s.ImageSize, Alpha: alpha}, o)
 }
 
 func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options, batchChosen bool) (train.Summary, error) {

@@ -46,7 +46,7 @@ func (t *trainCommand) blip(ctx context.Context, backend compute.Backend, name s
 	if err != nil {
 		return train.Summary{}, fmt.Errorf("%s: %w", name, err)
 	}
-	pictures, err := t.loadAs(name, set, processor, &o)
+	pictures, err := t.load(name, set, processor, &o)
 	if err != nil {
 		return train.Summary{}, err
 	}
