@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -212,11 +213,15 @@ func (b *blipRun) captions(set *datasets.Set, limit int) ([][][]int32, error) {
 	return ids, err
 }
 
-// write writes the model of the store as folder of the given classes; tensors, if not nil, turns the
+// finish trains and writes OUT/final, a folder of the given classes; tensors, if not nil, turns the
 // store's tensors into the folder's.
-func (b *blipRun) write(dir string, p *infer.Pictures, classes []string, tensors func([]checkpoints.Named) []checkpoints.Named) error {
+func (b *blipRun) finish(ctx context.Context, o Options, p *infer.Pictures, classes []string, tensors func([]checkpoints.Named) []checkpoints.Named) (train.Summary, error) {
+	summary, err := b.run(ctx, o)
+	if err != nil {
+		return summary, err
+	}
 	b.cfg.Architectures = classes
-	return finalFolder{config: b.cfg, pretraining: blip.IsPretraining, words: b.words.Save, pictures: p, tensors: tensors}.write(dir, b.store)
+	return summary, finalFolder{config: b.cfg, pretraining: blip.IsPretraining, words: b.words.Save, pictures: p, tensors: tensors}.write(finalDir(o.Dir), b.store)
 }
 
 // captionLength is the padded length of a set's prepared captions.

@@ -105,11 +105,7 @@ func BLIPCaption(ctx context.Context, backend compute.Backend, s *BLIPCaptionSet
 	if err := b.feed(batches, p, o); err != nil {
 		return noSummary, err
 	}
-	summary, err := b.run(ctx, o)
-	if err != nil {
-		return summary, err
-	}
-	return summary, b.write(finalDir(o.Dir), p, []string{blip.CaptionClass}, nil)
+	return b.finish(ctx, o, p, []string{blip.CaptionClass}, nil)
 }
 
 // prompted is a set whose captions stand behind a prompt.

@@ -98,11 +98,7 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 		return noSummary, err
 	}
 	b.records, b.heldOut = len(said), b.heldOut/2
-	summary, err := b.run(ctx, o)
-	if err != nil {
-		return summary, err
-	}
-	return summary, b.write(finalDir(o.Dir), p, []string{blip.NLVRClass}, nil)
+	return b.finish(ctx, o, p, []string{blip.NLVRClass}, nil)
 }
 
 // Statement is a prepared text about a pair of pictures.

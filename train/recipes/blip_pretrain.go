@@ -83,11 +83,7 @@ func BLIPPretrain(ctx context.Context, backend compute.Backend, s *BLIPPretrainS
 	if err := b.feed(s.pairBatches(b, length, o, nil), p, o); err != nil {
 		return noSummary, err
 	}
-	summary, err := b.run(ctx, o)
-	if err != nil {
-		return summary, err
-	}
-	return summary, b.write(finalDir(o.Dir), p, []string{blip.CaptionClass, blip.RetrievalClass}, withDecoder(loss.Carried))
+	return b.finish(ctx, o, p, []string{blip.CaptionClass, blip.RetrievalClass}, withDecoder(loss.Carried))
 }
 
 // without leaves out what only training needs.

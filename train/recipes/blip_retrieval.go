@@ -77,11 +77,7 @@ func BLIPRetrieval(ctx context.Context, backend compute.Backend, s *BLIPRetrieva
 	if err := b.feed(s.pairBatches(b, length, o, pictures), p, o); err != nil {
 		return noSummary, err
 	}
-	summary, err := b.run(ctx, o)
-	if err != nil {
-		return summary, err
-	}
-	return summary, b.write(finalDir(o.Dir), p, []string{blip.RetrievalClass}, without(loss.Carried))
+	return b.finish(ctx, o, p, []string{blip.RetrievalClass}, without(loss.Carried))
 }
 
 // pictureNumbers number the pictures of data sets by their ids.

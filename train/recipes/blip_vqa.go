@@ -99,11 +99,7 @@ func BLIPVQA(ctx context.Context, backend compute.Backend, s *BLIPVQASettings, p
 		}
 		b.heldOut = len(held)
 	}
-	summary, err := b.run(ctx, o)
-	if err != nil {
-		return summary, err
-	}
-	return summary, b.write(finalDir(o.Dir), p, []string{blip.VQAClass}, nil)
+	return b.finish(ctx, o, p, []string{blip.VQAClass}, nil)
 }
 
 // askedQuestion is a question of a record with its different answers, the most frequent first.
