@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"goblip/checkpoints"
+	"goblip/infer"
 	"goblip/models/blip2"
 	"goblip/models/generate"
 	"goblip/models/nn"
@@ -16,8 +17,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// blip2OPT is Blip2ForConditionalGeneration with an OPT. Its texts are PREFIX_input_ids and
-// PREFIX_attention_mask, image placeholders included.
+// blip2OPT is a BLIP-2 or an InstructBLIP whose language model is an OPT. Its texts are PREFIX_input_ids
+// and PREFIX_attention_mask, image placeholders included.
 func blip2OPT(r *run) error {
 	var cfg blip2.Config
 	if err := r.readModel(checkpoints.ConfigFile, &cfg); err != nil {
@@ -29,27 +30,25 @@ func blip2OPT(r *run) error {
 	if cfg.ImageTokenIndex == nil {
 		return fmt.Errorf("config.json: image_token_index is missing: no token stands for the image")
 	}
-	v := &cfg.Vision
 	if err := r.loadOPT("language_model.", func(scope *model.Scope, in []*Node) {
-		prompt := blip2.VisualPrompt(scope, &cfg, lastState(scope, v, in[0]))
-		blip2.PromptedLogits(scope, &cfg, prompt, in[1], in[1])
-	}, shapes.Make(dtypes.Float32, 1, 3, v.ImageSize, v.ImageSize), shapes.Make(dtypes.Int32, 1, 2)); err != nil {
+		infer.WholeModel(scope, &cfg, lastState(scope, &cfg.Vision, in[0]), in[1])
+	}, shapes.Make(dtypes.Float32, 1, 3, cfg.Vision.ImageSize, cfg.Vision.ImageSize), shapes.Make(dtypes.Int32, 1, 2)); err != nil {
 		return err
 	}
-	if err := r.graph([]string{"pixel_values"}, func(scope *model.Scope, in []*Node, out *outputs) {
-		qformerOutputs(scope, &cfg, visionOutputs(scope, v, in[0], "vision", out), cfg.Text.HiddenSize, out)
-	}); err != nil {
+	images := imageInputs(&cfg)
+	if err := r.graph(images, func(scope *model.Scope, in []*Node, out *outputs) { promptOutputs(scope, &cfg, in, out) }); err != nil {
 		return err
 	}
-	if err := r.graph([]string{"pixel_values", "train_input_ids", "train_attention_mask", "train_labels"}, func(scope *model.Scope, in []*Node, out *outputs) {
-		logits := optLogits(scope, &cfg, in[0], in[1], in[2])
+	n := len(images)
+	if err := r.graph(append(images, "train_input_ids", "train_attention_mask", "train_labels"), func(scope *model.Scope, in []*Node, out *outputs) {
+		logits := optLogits(scope, &cfg, in[:n], in[n], in[n+1])
 		out.put("train.logits", logits)
-		out.put("train.loss", shiftedLoss(logits, in[3], 0))
+		out.put("train.loss", shiftedLoss(logits, in[n+2], 0))
 	}); err != nil {
 		return err
 	}
-	if err := r.graph([]string{"pixel_values", "prompt_input_ids", "prompt_attention_mask"}, func(scope *model.Scope, in []*Node, out *outputs) {
-		out.put("prompt.logits", zeroMasked(optLogits(scope, &cfg, in[0], in[1], in[2]), in[2]))
+	if err := r.graph(append(images, "prompt_input_ids", "prompt_attention_mask"), func(scope *model.Scope, in []*Node, out *outputs) {
+		out.put("prompt.logits", zeroMasked(optLogits(scope, &cfg, in[:n], in[n], in[n+1]), in[n+1]))
 	}); err != nil {
 		return err
 	}
@@ -65,25 +64,50 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// qformerOutputs names the states of the queries, and their projection to the language model's width.
-func qformerOutputs(scope *model.Scope, cfg *blip2.Config, embeds *Node, width int, out *outputs) *Node {
-	encoded := blip2.Encode(scope, &cfg.QFormer, blip2.Pass{
-		Queries: blip2.EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
-		Images:  blip2.ImageKV(scope, &cfg.QFormer, embeds),
-	})
-	prompt := nn.Linear(scope.At("language_projection"), encoded.Queries, width)
-	out.all("qformer.hidden_states.", encoded.States)
-	out.put("qformer.last_hidden_state", encoded.Queries)
+// imageInputs are the inputs of the visual prompt: an InstructBLIP's Q-Former reads an instruction too.
+func imageInputs(cfg *blip2.Config) []string {
+	if cfg.Instructed() {
+		return []string{"pixel_values", "qformer_input_ids", "qformer_attention_mask"}
+	}
+	return []string{"pixel_values"}
+}
+
+// visualPrompt is the soft prompt of the image inputs.
+func visualPrompt(scope *model.Scope, cfg *blip2.Config, in []*Node) *Node {
+	states := lastState(scope, &cfg.Vision, in[0])
+	if cfg.Instructed() {
+		return blip2.InstructedPrompt(scope, cfg, states, in[1], in[2])
+	}
+	return blip2.VisualPrompt(scope, cfg, states)
+}
+
+// promptOutputs is visualPrompt, with names for what leads to it.
+func promptOutputs(scope *model.Scope, cfg *blip2.Config, in []*Node, out *outputs) *Node {
+	embeds := visionOutputs(scope, &cfg.Vision, in[0], "vision", out)
+	var states []*Node
+	var last *Node
+	if cfg.Instructed() {
+		states = blip2.EncodeInstructed(scope, cfg, lastState(scope, &cfg.Vision, in[0]), in[1], in[2]).States
+		last = states[len(states)-1] // of the instruction too
+	} else {
+		encoded := blip2.Encode(scope, &cfg.QFormer, blip2.Pass{
+			Queries: blip2.EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
+			Images:  blip2.ImageKV(scope, &cfg.QFormer, embeds),
+		})
+		states, last = encoded.States, encoded.Queries
+	}
+	prompt := visualPrompt(scope, cfg, in)
+	out.all("qformer.hidden_states.", states)
+	out.put("qformer.last_hidden_state", last)
 	out.put("language_projection", prompt)
 	return prompt
 }
 
-// optLogits scatters the visual prompts to the image placeholders, in order, and runs the language
-// model: ids, mask int32 [batch, seq] -> [batch, seq, vocab].
-func optLogits(scope *model.Scope, cfg *blip2.Config, pixels, ids, mask *Node) *Node {
+// optLogits scatters the visual prompts of the image inputs to the image placeholders, in order, and
+// runs the language model: ids, mask int32 [batch, seq] -> [batch, seq, vocab].
+func optLogits(scope *model.Scope, cfg *blip2.Config, images []*Node, ids, mask *Node) *Node {
 	llm := scope.At("language_model")
-	prompt := blip2.VisualPrompt(scope, cfg, lastState(scope, &cfg.Vision, pixels))
-	embeds := scatterPrompt(opt.Embed(llm, &cfg.Text, ids), prompt, ids, *cfg.ImageTokenIndex)
+	embeds := scatterPrompt(opt.Embed(llm, &cfg.Text, ids), visualPrompt(scope, cfg, images), ids, *cfg.ImageTokenIndex)
 	states, _ := opt.Decode(llm, &cfg.Text, embeds, opt.Positions(mask), blip2.CausalMask(mask, embeds), nil)
 	return opt.Logits(llm, &cfg.Text, states)
 }
@@ -117,7 +141,15 @@ func blip2Generate(r *run, cfg *blip2.Config) error {
 	if err != nil {
 		return err
 	}
-	visual, err := generator.VisualPrompt(states)
+	var instructions []*tensors.Tensor
+	for _, name := range imageInputs(cfg)[1:] {
+		ids, err := r.input(name)
+		if err != nil {
+			return err
+		}
+		instructions = append(instructions, ids)
+	}
+	visual, err := generator.VisualPrompt(states, instructions...)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type withT5 struct {
 }
 
 func blip2T5(r *run) error {
-	m := withT5{run: r, images: []string{"pixel_values"}}
+	m := withT5{run: r}
 	cfg := &m.cfg
 	if err := r.readModel(checkpoints.ConfigFile, cfg); err != nil {
 		return err
@@ -37,9 +37,7 @@ func blip2T5(r *run) error {
 	if cfg.ImageTokenIndex == nil {
 		return fmt.Errorf("config.json: image_token_index is missing: no token stands for the image")
 	}
-	if cfg.Instructed() {
-		m.images = append(m.images, "qformer_input_ids", "qformer_attention_mask")
-	}
+	m.images = imageInputs(cfg)
 	if err := m.load(); err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func (m *withT5) load() error {
 // everything names what follows from the images, then from texts, labels, and a mask of decoder inputs,
 // as far as they are given.
 func (m *withT5) everything(scope *model.Scope, in []*Node, out *outputs) {
-	prompt := m.prompt(scope, in, out)
+	prompt := promptOutputs(scope, &m.cfg, in, out)
 	texts := in[len(m.images):]
 	if len(texts) < 2 {
 		return
@@ -115,21 +113,6 @@ func (r *run) answers(given []*Node, out *outputs, logits func(labels, labelMask
 		out.put("with_decoder_mask.logits", scores)
 		out.put("with_decoder_mask.loss", labelLoss(scores, labels, 0))
 	}
-}
-
-// prompt is the visual prompt, with names for what leads to it.
-func (m *withT5) prompt(scope *model.Scope, in []*Node, out *outputs) *Node {
-	embeds := visionOutputs(scope, &m.cfg.Vision, in[0], "vision", out)
-	if !m.cfg.Instructed() {
-		return qformerOutputs(scope, &m.cfg, embeds, m.cfg.T5.DModel, out)
-	}
-	last := lastState(scope, &m.cfg.Vision, in[0])
-	encoded := blip2.EncodeInstructed(scope, &m.cfg, last, in[1], in[2])
-	prompt := blip2.InstructedPrompt(scope, &m.cfg, last, in[1], in[2])
-	out.all("qformer.hidden_states.", encoded.States)
-	out.put("qformer.last_hidden_state", encoded.States[len(encoded.States)-1]) // of the instruction too
-	out.put("language_projection", prompt)
-	return prompt
 }
 
 func (m *withT5) generate() error {

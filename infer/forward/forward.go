@@ -15,7 +15,7 @@
 //	generate.go     generated ids and scores: settings by name, rows filled up as transformers does
 //	towers.go       outputs that several families have: image towers, losses over labels
 //	blip2_opt.go    Blip2ForConditionalGeneration with an OPT
-//	blip2_t5.go     the same and InstructBLIP with a T5
+//	blip2_t5.go     the same with a T5
 //	retrieval.go    Blip2ForImageTextRetrieval
 //	lavis.go        BLIP-2's stage 1 as LAVIS trains it: losses, masks, gradients
 //	lavis_captions.go  what its Q-Former writes on its own
@@ -106,15 +106,11 @@ func family(c *Case) (func(*run) error, error) {
 	}
 	for _, class := range kind.Architectures {
 		switch class {
-		case blip2.GenerationClass:
+		case blip2.GenerationClass, blip2.InstructClass:
 			switch kind.Text.ModelType {
 			case "opt", "":
 				return blip2OPT, nil
 			case "t5":
-				return blip2T5, nil
-			}
-		case blip2.InstructClass:
-			if kind.Text.ModelType == "t5" {
 				return blip2T5, nil
 			}
 		case blip2.RetrievalClass:
