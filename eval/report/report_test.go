@@ -166,6 +166,8 @@ func demoResults() *Results {
 		},
 		QuestionBlindAccuracy: number(44.1),
 		WithoutStage1:         &CaptionFigures{CaptionCIDEr: number(1.02), CaptionAttributeAccuracy: number(61.5)},
+		ShortStage2:           &CaptionFigures{CaptionAttributeAccuracy: number(80.2)},
+		ShortWithoutStage1:    &CaptionFigures{CaptionAttributeAccuracy: number(52.3)},
 		Seconds:               map[string]float64{"stage1": 251.5}, PeakMemoryBytes: 2 << 30, Backend: "xla:cpu", Devices: 1, Seed: 1,
 	}
 }

@@ -77,6 +77,9 @@ func (r *Results) Headlines() []Headline {
 	add("Caption attributes right", r.CaptionAttributeAccuracy, "%.1f %%", "", nil)
 	add("Caption CIDEr", r.CaptionCIDEr, "%.2f", "", nil)
 	add("Questions answered right", r.QuestionAccuracy, "%.1f %%", "blind", r.QuestionBlindAccuracy)
+	if with, without := r.ShortStage2, r.ShortWithoutStage1; with != nil && without != nil {
+		add("Attributes, short stage 2", with.CaptionAttributeAccuracy, "%.1f %%", "without stage 1:", without.CaptionAttributeAccuracy)
+	}
 	if w := r.WithoutStage1; w != nil {
 		for i := range list {
 			switch {
