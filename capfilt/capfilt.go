@@ -6,13 +6,15 @@
 // ends with the same bytes. The rule is applied after that, so another threshold needs no model.
 //
 //	capfilt.go   Config, Run: from a source to the finished folder
+//	flags.go     a Config's flags, of every program that has them
+//	job.go       a run cut into chunks, and Worker, which does some: here in order, in capfilt/beam on many machines
 //	models.go    the models of a run, captioners; filters.go: what scores texts
 //	load.go      records and their pictures, chunk by chunk
 //	work.go      a chunk's texts and scores, and its file
 //	identity.go  what texts and scores depend on; refuses to mix two runs
 //	rule.go      scores -> decisions
-//	finish.go    decisions -> manifest, data set, list of bad pictures
-//	stats.go     counts of the report, in bounded memory
+//	finish.go    decisions -> manifest, data set, list of bad pictures, in one piece or in parts; outputs.go: the files
+//	stats.go     what the report counts, in bounded memory; counts.go: histograms, samples; merge.go: of several parts
 //	truth.go     precision and recall where the truth is known
 //	report.go    capfilt-report.html (page.html, page.css, page.js); examples.go: pictures shown in it
 //	rounds.go    several rounds: train captioner and filter, clean, train a new model
@@ -22,8 +24,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // Config is one run. Captioners may be empty: then texts are only filtered.
@@ -40,7 +40,7 @@ type Config struct {
 	// Human is a set written by people, all of which joins the data set; "": none.
 	Human string
 
-	Progress func(done, total int) // pictures; nil: silent
+	Progress func(done, total int) `json:"-"` // pictures; nil: silent
 }
 
 // ErrStopped is a run that was asked to stop; the same call continues it.
@@ -93,81 +93,12 @@ const (
 
 // Run cleans a source, or goes on with it. open opens the models, and is not called where all chunks are done.
 func Run(ctx context.Context, c Config, open func() (*Models, error)) (*Summary, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	id, err := identify(ctx, &c)
+	j, err := NewJob(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRule(c.Rule, c.Filters); err != nil {
+	if err := j.doMissing(ctx, open); err != nil {
 		return nil, err
 	}
-	work := filepath.Join(c.Out, workDir)
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return nil, err
-	}
-	if err := id.claim(filepath.Join(c.Out, SettingsFile)); err != nil {
-		return nil, err
-	}
-	chunks := chunkFiles{dir: work, count: (id.Records + c.Chunk - 1) / c.Chunk}
-	if err := chunks.clean(); err != nil {
-		return nil, err
-	}
-	if err := doChunks(ctx, &c, id, chunks, open); err != nil {
-		return nil, err
-	}
-	return finish(ctx, &c, id, chunks)
+	return j.finish(ctx)
 }
-
-// doChunks does the chunks that are missing.
-func doChunks(ctx context.Context, c *Config, id *identity, chunks chunkFiles, open func() (*Models, error)) error {
-	missing, err := chunks.missing()
-	if err != nil || len(missing) == 0 {
-		return err
-	}
-	models, err := open()
-	if err != nil {
-		return err
-	}
-	defer models.Finalize()
-	models.batch = id.batch()
-	done := 0
-	for n := range chunks.count {
-		if !missing[n] {
-			done += chunkSize(id.Records, c.Chunk, n)
-		}
-	}
-	report := func() {
-		if c.Progress != nil {
-			c.Progress(done, id.Records)
-		}
-	}
-	report()
-	for u := range loadUnits(ctx, c, missing, models.processors()) {
-		if u.err != nil {
-			return u.err
-		}
-		lines, err := models.process(ctx, u)
-		if err != nil {
-			return err
-		}
-		for i := range lines {
-			if r := &lines[i].Record; r.Image != "" {
-				r.Image = relative(c.Out, r.Image)
-			}
-		}
-		if err := chunks.write(u.number, lines); err != nil {
-			return err
-		}
-		done += len(u.entries)
-		report()
-	}
-	if ctx.Err() != nil {
-		return ErrStopped
-	}
-	return nil
-}
-
-// chunkSize is the number of records in chunk n.
-func chunkSize(records, chunk, n int) int { return min(chunk, records-n*chunk) }

@@ -2,6 +2,7 @@ package capfilt
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"html/template"
 	stdimage "image"
@@ -38,54 +39,51 @@ func groupOf(t Text, d Decision) string {
 const examplesShown = 100
 
 // exampleSet keeps the examples of least hash: a fair choice, the same in every run.
-type exampleSet struct{ list []example }
+type exampleSet struct {
+	List []example `json:"list"`
+}
 
 type example struct {
-	hash      uint64
-	image     string
-	texts     []Text
-	decisions []Decision
-	which     int
+	Hash      uint64     `json:"hash"`
+	Image     string     `json:"image"`
+	Texts     []Text     `json:"texts"`
+	Decisions []Decision `json:"decisions"`
+	Which     int        `json:"which"`
 }
 
 // example notes a picture's texts as examples.
-func (s *stats) example(l *line, decisions []Decision) {
+func (s *Stats) example(l *line, decisions []Decision) {
 	for i, t := range l.Texts {
-		key := groupOf(t, decisions[i])
-		set := s.examples[key]
-		if set == nil {
-			set = &exampleSet{}
-			s.examples[key] = set
-		}
-		set.add(example{hashOf("example", l.Record.ID, t.Origin, t.Text), l.Record.Image, l.Texts, decisions, i})
+		s.exampleSet(groupOf(t, decisions[i])).add(example{hashOf("example", l.Record.ID, t.Origin, t.Text), l.Record.Image, l.Texts, decisions, i})
 	}
 }
 
+func (s *Stats) exampleSet(group string) *exampleSet {
+	if s.Examples[group] == nil {
+		s.Examples[group] = &exampleSet{}
+	}
+	return s.Examples[group]
+}
+
 func (s *exampleSet) add(e example) {
-	s.list = append(s.list, e)
-	if len(s.list) >= 4*examplesShown {
+	s.List = append(s.List, e)
+	if len(s.List) >= 4*examplesShown {
 		s.cut()
 	}
 }
 
 // cut keeps those that are shown, one text a picture.
 func (s *exampleSet) cut() {
-	slices.SortStableFunc(s.list, func(a, b example) int {
-		switch {
-		case a.hash < b.hash:
-			return -1
-		case a.hash > b.hash:
-			return 1
-		}
-		return 0
+	slices.SortFunc(s.List, func(a, b example) int {
+		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Image, b.Image), cmp.Compare(a.Which, b.Which))
 	})
 	seen := map[string]bool{}
-	s.list = slices.DeleteFunc(s.list, func(e example) bool {
-		again := seen[e.image]
-		seen[e.image] = true
+	s.List = slices.DeleteFunc(s.List, func(e example) bool {
+		again := seen[e.Image]
+		seen[e.Image] = true
 		return again
 	})
-	s.list = s.list[:min(examplesShown, len(s.list))]
+	s.List = s.List[:min(examplesShown, len(s.List))]
 }
 
 // thumbnailSide is the longer side of a picture in the report, in pixels.

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"goblip/checkpoints"
 	"goblip/datasets"
@@ -68,178 +68,116 @@ type badLine struct {
 }
 
 // finish applies the rule to all chunks and writes the outputs, each when it is complete.
-func finish(ctx context.Context, c *Config, id *identity, chunks chunkFiles) (_ *Summary, err error) {
-	if err := os.Remove(filepath.Join(c.Out, SummaryFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (j *Job) finish(ctx context.Context) (*Summary, error) {
+	if err := j.Reopen(); err != nil {
 		return nil, err
 	}
-	origins := []string{Web}
-	for _, m := range c.Captioners {
-		if c.Captions > 0 {
-			origins = append(origins, m.Name)
-		}
+	out := outputs{out: j.Config.Out}
+	if j.Records()+j.People > j.Config.ShardSize {
+		out.shardSize = j.Config.ShardSize
 	}
-	human, err := countRecords(ctx, c.Human)
+	s, err := j.write(ctx, &out, 0, j.Chunks(), true)
 	if err != nil {
 		return nil, err
 	}
-	if human > 0 {
-		origins = append(origins, Human)
+	return j.Conclude(s)
+}
+
+// Reopen removes the summary: until Conclude writes another the outputs are not complete.
+func (j *Job) Reopen() error {
+	if err := os.Remove(filepath.Join(j.Config.Out, SummaryFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	out := outputs{out: c.Out, shardSize: c.ShardSize, sharded: id.Records+human > c.ShardSize}
+	return nil
+}
+
+// Parts is into how many parts the outputs are cut where many processes write them: about a shard each.
+func (j *Job) Parts() int {
+	return min(j.Chunks(), (j.Records()+j.Config.ShardSize-1)/j.Config.ShardSize)
+}
+
+// PartChunks are the chunks of a part, from number from on to before number to.
+func (j *Job) PartChunks(part int) (from, to int) {
+	return j.Chunks() * part / j.Parts(), j.Chunks() * (part + 1) / j.Parts()
+}
+
+// WritePart applies the rule to a part's chunks, which must be done, and writes its files, "kept-00003-of-00020.jsonl"
+// and so on. The last part has the set that people wrote too.
+func (j *Job) WritePart(ctx context.Context, part int) (*Stats, error) {
+	out := outputs{out: j.Config.Out, part: fmt.Sprintf("-%05d-of-%05d", part, j.Parts())}
+	from, to := j.PartChunks(part)
+	return j.write(ctx, &out, from, to, part == j.Parts()-1)
+}
+
+// write writes the outputs of some chunks.
+func (j *Job) write(ctx context.Context, out *outputs, from, to int, people bool) (_ *Stats, err error) {
 	defer out.abort()
-	if out.manifest, err = newLines(filepath.Join(c.Out, ManifestFile)); err != nil {
+	if out.manifest, err = newLines(out.path(manifestBase)); err != nil {
 		return nil, err
 	}
-	if out.bad, err = newLines(filepath.Join(c.Out, BadFile)); err != nil {
+	if out.bad, err = newLines(out.path(badBase)); err != nil {
 		return nil, err
 	}
-	s := newStats(c.Rule, origins)
-	for n := range chunks.count {
+	s := newStats(j.Config.Rule, j.origins())
+	chunks := j.files()
+	for n := from; n < to; n++ {
 		if ctx.Err() != nil {
 			return nil, ErrStopped
 		}
 		records := 0
 		err := chunks.read(n, func(l line) error {
 			records++
-			return out.line(&l, c.Rule, s)
+			return out.line(&l, j.Config.Rule, s)
 		})
 		if err != nil {
 			return nil, err
 		}
-		if want := chunkSize(id.Records, c.Chunk, n); records != want {
+		if want := j.chunkSize(n); records != want {
 			return nil, fmt.Errorf("%s: damaged (%d records instead of %d); remove the file and run again", chunks.path(n), records, want)
 		}
 	}
-	if err := out.human(ctx, c.Human, s); err != nil {
-		return nil, err
+	if people {
+		if err := out.human(ctx, j.Config.Human, s); err != nil {
+			return nil, err
+		}
 	}
-	summary := s.finish()
-	summary.Rule = c.Rule
 	if err := out.commit(); err != nil {
 		return nil, err
 	}
-	summary.Files = out.files
-	if err := removeOldShards(c.Out, out.files); err != nil {
+	s.Summary.Files = out.files
+	return s, nil
+}
+
+// origins are where texts can come from.
+func (j *Job) origins() []string {
+	origins := []string{Web}
+	for _, m := range j.Config.Captioners {
+		if j.Config.Captions > 0 {
+			origins = append(origins, m.Name)
+		}
+	}
+	if j.People > 0 {
+		origins = append(origins, Human)
+	}
+	return origins
+}
+
+// Conclude writes the report and the summary of all parts together.
+func (j *Job) Conclude(s *Stats) (*Summary, error) {
+	summary := s.finish()
+	summary.Rule = j.Config.Rule
+	slices.Sort(summary.Files)
+	if err := removeOld(j.Config.Out, summary.Files); err != nil {
 		return nil, err
 	}
-	if err := writeReport(filepath.Join(c.Out, ReportFile), c, id, s); err != nil {
+	if err := writeReport(filepath.Join(j.Config.Out, ReportFile), j, s); err != nil {
 		return nil, err
 	}
 	data, err := json.MarshalIndent(summary, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	return summary, checkpoints.WriteFile(filepath.Join(c.Out, SummaryFile), append(data, '\n'))
-}
-
-// lines is a JSONL file that appears when it is complete.
-type lines struct {
-	file    *checkpoints.FileWriter
-	encoder *json.Encoder
-}
-
-func newLines(path string) (*lines, error) {
-	f, err := checkpoints.CreateFile(path)
-	if err != nil {
-		return nil, err
-	}
-	e := json.NewEncoder(f)
-	e.SetEscapeHTML(false)
-	return &lines{f, e}, nil
-}
-
-// outputs are the files of a run while they are written.
-type outputs struct {
-	out           string
-	shardSize     int
-	sharded       bool
-	manifest, bad *lines
-	kept          *lines
-	inShard       int
-	files         []string // of the data set, by name
-}
-
-func (o *outputs) abort() {
-	for _, l := range []*lines{o.manifest, o.bad, o.kept} {
-		if l != nil {
-			l.file.Abort()
-		}
-	}
-}
-
-func (o *outputs) commit() error {
-	if o.kept == nil { // an empty data set is a file too
-		if err := o.nextShard(); err != nil {
-			return err
-		}
-	}
-	for _, l := range []*lines{o.kept, o.bad, o.manifest} {
-		if err := l.file.Commit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (o *outputs) nextShard() (err error) {
-	if o.kept != nil {
-		if err := o.kept.file.Commit(); err != nil {
-			return err
-		}
-	}
-	name := keptPrefix + keptSuffix
-	if o.sharded {
-		name = fmt.Sprintf("%s-%05d%s", keptPrefix, len(o.files), keptSuffix)
-	}
-	o.files, o.inShard = append(o.files, name), 0
-	o.kept, err = newLines(filepath.Join(o.out, name))
-	return err
-}
-
-// The data set is kept.jsonl, or kept-00000.jsonl and so on.
-const (
-	keptPrefix = "kept"
-	keptSuffix = ".jsonl"
-)
-
-// line writes what one record comes to.
-func (o *outputs) line(l *line, rule Rule, s *stats) error {
-	if l.Bad != "" {
-		s.summary.BadPictures++
-		return o.bad.encoder.Encode(badLine{l.Record.ID, l.Record.Image, l.Where, l.Bad})
-	}
-	decisions := rule.Decide(l.Texts)
-	s.picture(l, decisions)
-	return o.write(l, decisions)
-}
-
-// write adds a picture's texts to the manifest, and those that are kept to the data set.
-func (o *outputs) write(l *line, decisions []Decision) error {
-	kept, known := l.Record, true
-	for i, t := range l.Texts {
-		d := decisions[i]
-		if err := o.manifest.encoder.Encode(manifestLine{l.Record.ID, l.Record.Image, t.Text, t.Origin, t.Scores, d.Score, d.Keep, d.Reason, t.Truth}); err != nil {
-			return err
-		}
-		if d.Keep {
-			kept.Captions = append(kept.Captions, t.Text)
-			kept.Noise = append(kept.Noise, strings.TrimPrefix(t.Truth, Right))
-			known = known && t.Truth != ""
-		}
-	}
-	if len(kept.Captions) == 0 {
-		return nil
-	}
-	if !known {
-		kept.Noise = nil
-	}
-	if o.kept == nil || o.sharded && o.inShard == o.shardSize {
-		if err := o.nextShard(); err != nil {
-			return err
-		}
-	}
-	o.inShard++
-	return o.kept.encoder.Encode(kept)
+	return summary, checkpoints.WriteFile(filepath.Join(j.Config.Out, SummaryFile), append(data, '\n'))
 }
 
 // countRecords counts a set that people wrote, in which nothing may be wrong; 0 if there is none.
@@ -262,33 +200,6 @@ func countRecords(ctx context.Context, path string) (n int, err error) {
 	return n, nil
 }
 
-// human adds the set that people wrote, unfiltered.
-func (o *outputs) human(ctx context.Context, path string, s *stats) error {
-	if path == "" {
-		return nil
-	}
-	for r, err := range datasets.Stream(path) {
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ErrStopped
-		}
-		l := line{Record: r, Where: r.Origin}
-		l.Record.Image, l.Record.Captions, l.Record.Noise = relative(o.out, r.Image), nil, nil
-		decisions := make([]Decision, len(r.Captions))
-		for i, c := range r.Captions {
-			l.Texts = append(l.Texts, Text{Text: c, Origin: Human})
-			decisions[i] = Decision{Keep: true, Reason: ReasonHuman}
-		}
-		s.human(&l)
-		if err := o.write(&l, decisions); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // relative is the path of a picture as seen from a run's folder, so that both can be moved together.
 func relative(out, path string) string {
 	from, err := filepath.Abs(out)
@@ -303,29 +214,4 @@ func relative(out, path string) string {
 		return filepath.ToSlash(r)
 	}
 	return path
-}
-
-// removeOldShards removes files of a data set that an earlier rule made larger.
-func removeOldShards(dir string, files []string) error {
-	have, err := filepath.Glob(filepath.Join(escape(dir), keptPrefix+"*"+keptSuffix))
-	if err != nil {
-		return err
-	}
-	current := map[string]bool{}
-	for _, f := range files {
-		current[f] = true
-	}
-	for _, path := range have {
-		if !current[filepath.Base(path)] {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// escape makes a folder's name mean itself in a pattern.
-func escape(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }

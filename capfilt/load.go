@@ -27,22 +27,22 @@ type unit struct {
 	err     error // of the source as a whole
 }
 
-// loadUnits reads the wanted chunks in order, one ahead of its reader.
-func loadUnits(ctx context.Context, c *Config, wanted map[int]bool, processors []image.Processor) iter.Seq[unit] {
+// units reads chunks, one ahead of its reader.
+func (w *Worker) units(ctx context.Context, wanted []int) iter.Seq[unit] {
 	return func(yield func(unit) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		units := make(chan unit, 1)
 		var reader sync.WaitGroup
 		reader.Go(func() {
 			defer close(units)
-			for u := range chunksOf(c) {
-				if u.err == nil && !wanted[u.number] {
-					continue
-				}
-				u.load(processors)
+			for _, n := range wanted {
+				u := w.load(n)
 				select {
 				case units <- u:
 				case <-ctx.Done():
+					return
+				}
+				if u.err != nil {
 					return
 				}
 			}
@@ -57,31 +57,24 @@ func loadUnits(ctx context.Context, c *Config, wanted map[int]bool, processors [
 	}
 }
 
-// chunksOf cuts the source's records into chunks.
-func chunksOf(c *Config) iter.Seq[unit] {
-	return func(yield func(unit) bool) {
-		var u unit
-		for record, err := range datasets.Stream(c.Source) {
-			e := entry{record: record, where: record.Origin}
-			var problem datasets.Problem
-			switch {
-			case errors.As(err, &problem):
-				e.where, e.bad = problem.Where, problem.What
-			case err != nil:
-				yield(unit{err: err})
-				return
-			}
-			if u.entries = append(u.entries, e); len(u.entries) == c.Chunk {
-				if !yield(u) {
-					return
-				}
-				u = unit{number: u.number + 1}
-			}
+// load reads chunk n and its pictures.
+func (w *Worker) load(n int) unit {
+	c := &w.job.Config
+	u := unit{number: n, entries: make([]entry, w.job.chunkSize(n))}
+	for i := range u.entries {
+		record, err := w.source.Record(n*c.Chunk + i)
+		e := entry{record: record, where: record.Origin}
+		var problem datasets.Problem
+		switch {
+		case errors.As(err, &problem):
+			e.where, e.bad = problem.Where, problem.What
+		case err != nil:
+			return unit{err: err}
 		}
-		if len(u.entries) > 0 {
-			yield(u)
-		}
+		u.entries[i] = e
 	}
+	u.load(w.processors)
+	return u
 }
 
 // load decodes the pictures of a chunk on all processors.

@@ -96,12 +96,13 @@ type cardText struct {
 	Keep, This                  bool
 }
 
-func writeReport(path string, c *Config, id *identity, s *stats) error {
-	return report.WritePage(path, pageTemplate, newPage(c, id, s))
+func writeReport(path string, j *Job, s *Stats) error {
+	return report.WritePage(path, pageTemplate, newPage(j, s))
 }
 
-func newPage(c *Config, id *identity, s *stats) *page {
-	p := &page{Summary: &s.summary, Style: template.CSS(pageCSS), Script: template.JS(pageJS)}
+func newPage(j *Job, s *Stats) *page {
+	c, id := &j.Config, j.ID
+	p := &page{Summary: &s.Summary, Style: template.CSS(pageCSS), Script: template.JS(pageJS)}
 	p.Lead = fmt.Sprintf("%s: %d of %d texts are kept, for %d of %d pictures. %s", c.Source, p.Kept, p.Texts, p.PicturesKept, p.Pictures, c.Rule)
 	p.DuplicatesText = fmt.Sprintf("%.1f %%", 100*p.Duplicates)
 	p.headlines()
@@ -123,9 +124,9 @@ func newPage(c *Config, id *identity, s *stats) *page {
 	p.charts(c.Rule, s)
 	p.kinds()
 	for i, name := range exampleGroups {
-		if set := s.examples[name]; set != nil {
+		if set := s.Examples[name]; set != nil {
 			set.cut()
-			p.Groups = append(p.Groups, newGroup(c, name, fmt.Sprintf("g%d", i), set.list))
+			p.Groups = append(p.Groups, newGroup(c, name, fmt.Sprintf("g%d", i), set.List))
 		}
 	}
 	p.Facts = facts(c, id)
@@ -188,11 +189,11 @@ func percent(part, whole int) float64 {
 func percentText(part, whole int) string { return fmt.Sprintf("%.1f %%", percent(part, whole)) }
 
 // charts draws the histograms.
-func (p *page) charts(rule Rule, s *stats) {
-	for _, key := range slices.Sorted(maps.Keys(s.scores)) {
+func (p *page) charts(rule Rule, s *Stats) {
+	for _, key := range slices.Sorted(maps.Keys(s.Scores)) {
 		// All sources of a score share their scale, so that they can be compared.
 		low, high := bins, 0
-		for _, h := range s.scores[key] {
+		for _, h := range s.Scores[key] {
 			for i, n := range h.Counts {
 				if n > 0 {
 					low, high = min(low, i), max(high, i)
@@ -202,20 +203,21 @@ func (p *page) charts(rule Rule, s *stats) {
 		if strings.HasSuffix(key, " "+ITM) || key == decides && rule.Score == ITM {
 			low, high = 0, bins-1
 		}
-		for _, o := range s.origins {
-			h := s.scores[key][o.Origin]
+		for _, o := range s.Origins {
+			origin := o.Source.Origin
+			h := s.Scores[key][origin]
 			if h == nil {
 				continue
 			}
 			if key != decides {
-				p.Others = append(p.Others, newChart(o.Origin+" · "+key, h, nil, nil, low, high))
+				p.Others = append(p.Others, newChart(origin+" · "+key, h, nil, nil, low, high))
 				continue
 			}
-			truth := s.truth[o.Origin]
+			truth := s.Truth[origin]
 			if truth == nil {
 				truth = &[2]*Histogram{}
 			}
-			p.Charts = append(p.Charts, newChart(o.Origin, h, truth[0], truth[1], low, high))
+			p.Charts = append(p.Charts, newChart(origin, h, truth[0], truth[1], low, high))
 			p.slider(rule, h, low, high, truth[0] != nil)
 		}
 	}
@@ -296,10 +298,10 @@ func (p *page) kinds() {
 func newGroup(c *Config, name, id string, list []example) exampleGroup {
 	g := exampleGroup{Name: name, ID: id}
 	for _, e := range list {
-		k := card{Thumb: thumbnail(c.Out, e.image)}
-		for i, t := range e.texts {
-			d := e.decisions[i]
-			x := cardText{Text: t.Text, Origin: t.Origin, Reason: d.Reason, Truth: t.Truth, Keep: d.Keep, This: i == e.which}
+		k := card{Thumb: thumbnail(c.Out, e.Image)}
+		for i, t := range e.Texts {
+			d := e.Decisions[i]
+			x := cardText{Text: t.Text, Origin: t.Origin, Reason: d.Reason, Truth: t.Truth, Keep: d.Keep, This: i == e.Which}
 			for _, filter := range slices.Sorted(maps.Keys(t.Scores)) {
 				for _, kind := range slices.Sorted(maps.Keys(t.Scores[filter])) {
 					label := kind

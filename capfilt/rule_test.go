@@ -90,12 +90,12 @@ func TestRepeats(t *testing.T) {
 	r := newRepeats()
 	for i := range 3 * maxDifferent {
 		text := strconv.Itoa(i)
-		if r.add(text); i%2 == 0 {
-			r.add(text) // a third of all texts repeat another
+		if r.add(text, 1); i%2 == 0 {
+			r.add(text, 1) // a third of all texts repeat another
 		}
 	}
-	if len(r.counts) > maxDifferent || r.zeros == 0 {
-		t.Errorf("%d texts held", len(r.counts))
+	if len(r.Counts) > maxDifferent || r.Zeros == 0 {
+		t.Errorf("%d texts held", len(r.Counts))
 	}
 	if s := r.share(); s < 0.32 || s > 0.345 {
 		t.Errorf("share %g, want a third", s)

@@ -117,18 +117,13 @@ func (c chunkFiles) path(n int) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%04d", n/1000), fmt.Sprintf("%07d.jsonl", n))
 }
 
-// missing are the numbers of the chunks that are not done.
-func (c chunkFiles) missing() (map[int]bool, error) {
-	out := map[int]bool{}
-	for n := range c.count {
-		switch _, err := os.Stat(c.path(n)); {
-		case errors.Is(err, fs.ErrNotExist):
-			out[n] = true
-		case err != nil:
-			return nil, err
-		}
+// done says whether a chunk has its file.
+func (c chunkFiles) done(n int) (bool, error) {
+	_, err := os.Stat(c.path(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	return out, nil
+	return err == nil, err
 }
 
 // clean removes what a killed run was writing.

@@ -5,7 +5,7 @@
 // its format:
 //
 //	folder.go           pictures with texts beside them
-//	lines.go            where the lines of a large text lie: jsonl.go, csv.go
+//	lines.go            where the lines of a large text lie: jsonl.go, csv.go; joined.go: several as one
 //	elements.go         where the parts of a large JSON lie: coco.go, vqa.go, cocopictures.go
 //	tar.go              WebDataset shards
 //	parquet.go          tables in Hugging Face's layout

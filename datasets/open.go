@@ -6,7 +6,7 @@ import "errors"
 const MaxRecords = 20_000_000
 
 // Open reads the records of a source into memory: a folder of pictures with
-// captions beside them, a JSONL, CSV or TSV file, COCO, Karpathy or VQA JSON,
+// captions beside them, JSONL, CSV or TSV files, COCO, Karpathy or VQA JSON,
 // tar shards, Parquet. OpenSource leaves them where they are.
 func Open(name string) (*Set, error) { return OpenWith(name, Options{}) }
 

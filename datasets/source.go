@@ -72,11 +72,11 @@ func openSpec(spec Spec, o Options) (Source, error) {
 	}
 	switch kind := extension(path); kind {
 	case ".jsonl":
-		return openJSONL(path, o)
+		return openText(path, func(path string) (Source, error) { return openJSONL(path, o) })
 	case ".csv":
-		return openCSV(path, ',', o)
+		return openText(path, func(path string) (Source, error) { return openCSV(path, ',', o) })
 	case ".tsv":
-		return openCSV(path, '\t', o)
+		return openText(path, func(path string) (Source, error) { return openCSV(path, '\t', o) })
 	case ".json":
 		return openJSON(spec, o)
 	case ".tar", ".tar.gz", ".tgz":
