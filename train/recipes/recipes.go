@@ -7,7 +7,7 @@
 //	batches.go   token ids, batches
 //	order.go     in which order records are visited
 //	augment.go   random crops and the like
-//	frozen.go    the frozen image encoder's states
+//	frozen.go    the frozen image encoder's states, and what changes them
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones
 //	folder.go    the model folder at the end
@@ -79,6 +79,10 @@ type Options struct {
 
 	// Note tells the user something before the run; may be nil.
 	Note func(format string, args ...any)
+
+	// FeatureCache is the folder that keeps the states of the frozen image tower, for recipes blip2/...;
+	// empty: none. See infer.CacheFeatures.
+	FeatureCache string
 
 	// HeldOut is what the losses are measured on every EvalEvery steps; nil: nothing.
 	HeldOut *infer.Pictures
