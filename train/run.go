@@ -62,6 +62,8 @@ type Summary struct {
 	SamplesPerSecond float64            `json:"samples_per_second"`
 	Stopped          bool               `json:"stopped,omitempty"` // before the last step
 
+	LeftOut int `json:"left_out,omitempty"` // shards, records and pictures that could not be read
+
 	Compilations    int `json:"compilations"`     // of programs: kinds of step times lengths of padded texts
 	LastCompilation int `json:"last_compilation"` // the step that needed a new one last
 }

@@ -201,6 +201,9 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if summary.LeftOut > 0 {
+		t.note("warning: %d shards, records or pictures could not be read and were left out", summary.LeftOut)
+	}
 	if t.asJSON {
 		return writeJSON(cmd.OutOrStdout(), struct {
 			train.Summary
@@ -361,12 +364,17 @@ func (t *trainCommand) read(recipe string, set *datasets.Set, p image.Processor,
 		stream := streamed || large
 		if t.data.onBad == "skip" {
 			bar := barFor("looking for unreadable pictures", len(set.Records), o.Quiet)
-			readable, err := set.Readable(!large, bar.Update, func(why error) { t.note("warning: left out: %v", why) })
+			// What is encoded before the run is decoded in full now, or a damaged picture would be found
+			// only when its features are there.
+			readable, err := set.Readable(!large || t.featureCache != "", bar.Update, func(why error) { t.note("warning: left out: %v", why) })
 			if err != nil {
 				return nil, err
 			}
 			bar.Done()
 			set = readable
+			if !strings.HasPrefix(recipe, "blip/") { // which visit records in an order of their own
+				set.OnBad = func(_ int, why error) { t.note("warning: left out: %v", why) }
+			}
 		}
 		if stream {
 			if !streamed {
