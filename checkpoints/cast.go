@@ -131,7 +131,7 @@ func encode(dtype dtypes.DType, in []float64, data []byte) {
 		}
 	case dtypes.BFloat16:
 		for i, x := range in {
-			binary.LittleEndian.PutUint16(data[2*i:], brainBits(float32(x)))
+			binary.LittleEndian.PutUint16(data[2*i:], BFloat16(float32(x)))
 		}
 	}
 }
@@ -152,8 +152,8 @@ func halfBits(x float32) uint16 {
 	return sign | uint16((bits-0x38000000)>>13)
 }
 
-// brainBits rounds to bfloat16. The library's own conversion makes some NaNs infinite.
-func brainBits(x float32) uint16 {
+// BFloat16 rounds a number to bfloat16, to the nearest, ties to even -> its bits. The library's own conversion makes some NaNs infinite.
+func BFloat16(x float32) uint16 {
 	bits := math.Float32bits(x)
 	if bits&(1<<31-1) > 0x7f800000 { // NaN
 		return uint16(bits>>16)&0x8000 | 0x7fc0

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // WriteFile writes a file whole or not at all: under a temporary name, synced, then renamed.
@@ -79,3 +80,22 @@ func (f *FileWriter) Abort() {
 
 // RemoveTemporaries removes what killed writers left in a folder in which nobody writes now.
 func RemoveTemporaries(dir string) error { return removeTemporaries(dir, "") }
+
+// RemoveOldTemporaries is RemoveTemporaries for a folder in which others may write: it removes what was
+// not changed for so long.
+func RemoveOldTemporaries(dir string, age time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !isTemporary(entry.Name(), "") || time.Since(info.ModTime()) < age {
+			continue // gone meanwhile, or in use
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -10,6 +10,7 @@
 //	tar.go              WebDataset shards
 //	parquet.go          tables in Hugging Face's layout
 //	share.go, stored.go a host's share; pictures inside of something
+//	identity.go         whether pictures are those of an earlier time
 //
 // set.go and open.go hold the records of a source in memory and decode its
 // pictures, mixture.go joins several, order.go draws epochs, captions and

@@ -24,6 +24,7 @@ type parquetFiles struct {
 // parquetFile is one table with the columns that are used; nil where there is none.
 type parquetFile struct {
 	name                                               string
+	file                                               blob.Blob
 	bytes, path                                        *parquet.Column
 	id, caption, captions, question, answers, answers1 *parquet.Column
 }
@@ -59,7 +60,7 @@ func openParquetFile(name string, fields map[string]string) (*parquetFile, int64
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", name, err)
 	}
-	p := &parquetFile{name: name}
+	p := &parquetFile{name: name, file: file}
 	open := func(field string, parts ...string) *parquet.Column {
 		for _, part := range parts {
 			if i := table.Find(column(fields, field) + part); i >= 0 && err == nil {
@@ -140,7 +141,7 @@ func (p *parquetFile) record(row int64, number int) (Record, error) {
 // picture says where a row's picture lies. Bytes win over a path, which then is a name.
 func (p *parquetFile) picture(record *Record, row int64, path []string) error {
 	if p.bytes != nil {
-		record.picture, record.Image = cell{p.bytes, row}, record.Origin
+		record.picture, record.Image = cell{p.file, p.bytes, row}, record.Origin
 		if len(path) > 0 && path[0] != "" {
 			record.Image += " (" + path[0] + ")"
 		}
@@ -175,9 +176,12 @@ func (p *parquetFile) settle() error {
 
 // cell is a picture in a table.
 type cell struct {
+	file   blob.Blob
 	column *parquet.Column
 	row    int64
 }
+
+func (c cell) stamp() (string, bool) { return storedStamp(c.file, fmt.Sprint(c.row)) }
 
 func (c cell) read() ([]byte, error) {
 	values, err := c.column.Row(c.row)

@@ -36,6 +36,7 @@ type Record struct {
 // stored is a picture inside of something: a tar shard, a column of a table.
 type stored interface {
 	read() ([]byte, error)
+	stamp() (string, bool) // see Set.Stamp
 }
 
 // Question is one question about a picture with its accepted answers.

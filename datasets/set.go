@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"goblip/datasets/image"
 	"goblip/datasets/image/augment"
@@ -19,6 +21,12 @@ type Set struct {
 	Parts []Part
 	// Skipped counts what was left out because it could not be read.
 	Skipped int
+	// OnBad is told of a picture that cannot be read while it is needed, once; the record is then left
+	// out, see Usable. Nil: that is an error. Its calls never overlap.
+	OnBad func(row int, why error)
+
+	mu  sync.Mutex
+	bad map[int]bool // records that OnBad was told of
 }
 
 // Len is the number of pictures.
@@ -106,14 +114,14 @@ func (s *Set) LoadAugmented(rows []int, p image.Processor, policy *augment.Polic
 	})
 }
 
-// gather makes the pictures of rows on all processors.
+// gather makes the pictures of rows on all processors. Those that are left out are black.
 func (s *Set) gather(rows []int, side int, progress func(done, total int), one func(row int) ([]byte, error)) ([]byte, error) {
 	size := side * side * 3
 	pixels := make([]byte, size*len(rows))
 	err := forEach(len(rows), progress, func(i int) error {
 		got, err := one(rows[i])
 		if err != nil {
-			return err
+			return s.leaveOut(rows[i], err)
 		}
 		copy(pixels[i*size:], got)
 		return nil
@@ -122,6 +130,50 @@ func (s *Set) gather(rows []int, side int, progress func(done, total int), one f
 		return nil, err
 	}
 	return pixels, nil
+}
+
+// leaveOut is what becomes of a picture that cannot be read.
+func (s *Set) leaveOut(row int, why error) error {
+	if s.OnBad == nil {
+		return why
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bad == nil {
+		s.bad = map[int]bool{}
+	}
+	if !s.bad[row] {
+		s.bad[row] = true
+		s.OnBad(row, why)
+	}
+	if len(s.bad) == s.Len() {
+		return fmt.Errorf("%s: no picture can be read; the last one: %w", s.Name, why)
+	}
+	return nil
+}
+
+// LeftOut counts what was left out so far, when the set was opened or since.
+func (s *Set) LeftOut() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Skipped + len(s.bad)
+}
+
+// Usable are rows with the next record in place of each that was left out: a function of the data, not
+// of when they were found to be bad. rows itself is not changed.
+func (s *Set) Usable(rows []int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.bad) == 0 {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		for s.bad[rows[i]] {
+			rows[i] = (rows[i] + 1) % s.Len()
+		}
+	}
+	return rows
 }
 
 // Readable leaves out the records whose pictures cannot be read, and says of

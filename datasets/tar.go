@@ -274,6 +274,10 @@ type member struct {
 
 func (m member) read() ([]byte, error) { return readStored(m.file, m.offset, m.size) }
 
+func (m member) stamp() (string, bool) {
+	return storedStamp(m.file, fmt.Sprint(m.offset, m.size))
+}
+
 // openPacked opens the shards of a manifest beside it.
 func openPacked(manifest string, o Options) (Source, error) {
 	m, err := readManifest(manifest)

@@ -1,6 +1,8 @@
 package infer
 
 import (
+	"context"
+	"errors"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -91,34 +93,69 @@ func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pic
 
 // encode is Encode with a graph that is kept.
 func (g *pixelGraph) encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
-	exec, err := g.of(backend, store, p.Processor, func(scope *model.Scope, values *Node) *Node { return lastStates(scope, cfg, values) })
-	if err != nil {
-		return nil, err
-	}
 	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
 	size := p.Side * p.Side * 3
-	err = batches(p.Len(), func(rows []int, n int) error {
-		done := len(f.states) / (f.tokens * f.width)
-		u8, err := p.Load(rows)
-		if err != nil {
-			return err
-		}
-		for i := range n {
+	err := g.each(backend, store, cfg, p, p.Len(), p.Load, func(u8 []byte, states []float32) error {
+		for ; len(u8) > 0; u8 = u8[size:] {
 			h := fnv.New64a()
-			h.Write(u8[i*size:][:size]) // never fails
+			h.Write(u8[:size]) // never fails
 			f.pixels = append(f.pixels, h.Sum64())
 		}
-		pixels := tensors.FromFlatDataAndDimensions(u8, len(rows), p.Side, p.Side, 3)
-		if err := appendRows(&f.states, n*f.tokens*f.width)(exec.Call1(pixels)); err != nil {
-			return err
-		}
+		f.states = append(f.states, states...)
 		if progress != nil {
-			progress(done+n, p.Len())
+			progress(f.Len(), p.Len())
 		}
 		return nil
 	})
 	return f, err
+}
+
+// each runs n pictures through the frozen encoder, some at a time in their order: load gives the bytes
+// of those numbered so, put takes them and their states. The next ones are loaded meanwhile.
+func (g *pixelGraph) each(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, n int,
+	load func(rows []int) ([]byte, error), put func(u8 []byte, states []float32) error) error {
+	exec, err := g.of(backend, store, p.Processor, func(scope *model.Scope, values *Node) *Node { return lastStates(scope, cfg, values) })
+	if err != nil {
+		return err
+	}
+	type loaded struct {
+		u8    []byte
+		n     int
+		count int // of the rows, how many are not padding
+		err   error
+	}
+	ready, quit := make(chan loaded, 1), make(chan struct{})
+	defer close(quit)
+	go func() {
+		defer close(ready)
+		_ = batches(n, func(rows []int, count int) error {
+			u8, err := load(rows)
+			select {
+			case ready <- loaded{u8, len(rows), count, err}:
+				return err
+			case <-quit:
+				return context.Canceled
+			}
+		})
+	}()
+	for b := range ready {
+		if b.err != nil {
+			return b.err
+		}
+		states, err := exec.Call1(tensors.FromFlatDataAndDimensions(b.u8, b.n, p.Side, p.Side, 3))
+		if err != nil {
+			return err
+		}
+		var inner error
+		err = tensors.ConstFlatData(states, func(flat []float32) {
+			inner = put(b.u8[:len(b.u8)/b.n*b.count], flat[:len(flat)/b.n*b.count])
+		})
+		if err := errors.Join(err, inner, states.FinalizeAll()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Batch gathers states: -> float32 [len(rows), patches, hidden].
@@ -137,10 +174,17 @@ func (f *Features) Len() int { return len(f.states) / (f.tokens * f.width) }
 // Classes are the class token's states of all pictures, centred and of unit length:
 // [pictures][hidden]. Their dot product says how alike two pictures look to the encoder.
 func (f *Features) Classes() [][]float32 {
-	mean := make([]float64, f.width)
 	out := make([][]float32, f.Len())
 	for i := range out {
 		out[i] = slices.Clone(f.states[i*f.tokens*f.width : i*f.tokens*f.width+f.width])
+	}
+	return centred(out)
+}
+
+// centred moves vectors so that their mean is 0, and makes each of unit length.
+func centred(out [][]float32) [][]float32 {
+	mean := make([]float64, len(out[0]))
+	for i := range out {
 		for j, x := range out[i] {
 			mean[j] += float64(x) / float64(len(out))
 		}

@@ -5,7 +5,8 @@
 //	load.go       tensors of folders as parts of a model
 //	pictures.go   pictures in memory
 //	preprocess.go how a model wants its pictures prepared
-//	features.go   the frozen image encoder's states
+//	features.go   the frozen image encoder's states, in memory
+//	feature_cache.go  the same in files (cache/), and what they depend on
 //	retriever.go  BLIP-2's stage 1, or a BLIP: embeddings, similarity, match
 //	captioner.go  a stage-2 model: captions and answers
 //	blip.go       a BLIP's tensors, and its graphs for retrieval

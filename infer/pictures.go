@@ -113,12 +113,17 @@ func (p *Pictures) Augmented(policy augment.Policy, seed uint64) (*Pictures, err
 	return &changed, nil
 }
 
-// BatchAt is Batch in an epoch: the pictures as they are, or changed as the epoch changes them.
-func (p *Pictures) BatchAt(rows []int, epoch int) *tensors.Tensor {
+// LoadAt is Load in an epoch: the pictures as they are, or changed as the epoch changes them.
+func (p *Pictures) LoadAt(rows []int, epoch int) ([]byte, error) {
 	if p.policy == nil {
-		return p.Batch(rows)
+		return p.Load(rows)
 	}
-	pixels, err := p.Set.LoadAugmented(rows, p.Processor, p.policy, p.seed, epoch)
+	return p.Set.LoadAugmented(rows, p.Processor, p.policy, p.seed, epoch)
+}
+
+// BatchAt is LoadAt as a tensor, see Batch.
+func (p *Pictures) BatchAt(rows []int, epoch int) *tensors.Tensor {
+	pixels, err := p.LoadAt(rows, epoch)
 	if err != nil {
 		panic(err)
 	}

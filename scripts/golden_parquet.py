@@ -14,18 +14,26 @@ import pyarrow.parquet as pq
 OUT = pathlib.Path(__file__).parent.parent / "datasets/testdata/parquet"
 
 
-def png(level):
-    """A grey picture of 3 x 2 pixels."""
+def png(width, height, kind, rows):
+    """kind: 0 grey, 2 RGB; rows are bytes."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + bytes([level] * 3) for _ in range(2))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def grey(level):
+    return png(3, 2, 0, [bytes([level] * 3)] * 2)
+
+
+def coloured(i):
+    return png(12, 10, 2, [bytes(v for x in range(12) for v in (i * 19, x * 20, y * 25)) for y in range(10)])
 
 
 OUT.mkdir(parents=True, exist_ok=True)
 rows = [{
     "id": 100 + i,
-    "image": {"bytes": png(i), "path": f"{i}.png"},
+    "image": {"bytes": grey(i), "path": f"{i}.png"},
     "caption": None if i % 5 == 4 else f"number {i}",
     "captions": [f"text {j} of {i}" for j in range(i % 4)],
     "question": "how many" if i % 2 else None,
@@ -41,7 +49,11 @@ for name, options in {
 }.items():
     pq.write_table(table, OUT / f"{name}.parquet", **options)
 pq.write_table(pa.table({"image": ["a.png", "b.png"], "text": ["one", "two"]}), OUT / "paths.parquet")
-pq.write_table(pa.table({"picture": [png(7), png(8)], "text": ["one", "two"]}), OUT / "bytes.parquet")
+pq.write_table(pa.table({"picture": [grey(7), grey(8)], "text": ["one", "two"]}), OUT / "bytes.parquet")
 pq.write_table(pa.table({"image": ["a.png"], "caption": ["x" * 50]}), OUT / "brotli.parquet", compression="brotli")
 pq.write_table(pa.table({"image": ["a.png", "b.png"], "caption": ["one", "two"]}), OUT / "delta.parquet",
                use_dictionary=False, column_encoding={"image": "PLAIN", "caption": "DELTA_BYTE_ARRAY"})
+pq.write_table(pa.Table.from_pylist([{
+    "image": {"bytes": coloured(i), "path": f"{i:02d}.png"},
+    "captions": [f"picture {i}", f"a picture of {('red', 'green', 'blue')[i % 3]} number {i}"],
+} for i in range(12)]), OUT / "pictures.parquet", row_group_size=5)

@@ -62,6 +62,10 @@ type Summary struct {
 	SamplesPerSecond float64            `json:"samples_per_second"`
 	Stopped          bool               `json:"stopped,omitempty"` // before the last step
 
+	DataWaitShare float64 `json:"data_wait_share"` // part of the time that steps waited for data, 0 to 1
+
+	LeftOut int `json:"left_out,omitempty"` // shards, records and pictures that could not be read
+
 	Compilations    int `json:"compilations"`     // of programs: kinds of step times lengths of padded texts
 	LastCompilation int `json:"last_compilation"` // the step that needed a new one last
 }
@@ -106,7 +110,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	defer ahead.stop()
 	began := time.Now()
 	saved := start
-	var waited, logged time.Duration = 0, 0 // for data; since the start, at the last line
+	var waited, waitedInAll, logged time.Duration = 0, 0, 0 // for data; since the start, at the last line
 	for step := start; step < r.Steps; step++ {
 		if ctx.Err() != nil {
 			if step > saved {
@@ -123,7 +127,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			return summary, err
 		}
 		wait := time.Since(t0)
-		waited += wait
+		waited, waitedInAll = waited+wait, waitedInAll+wait
 		lr := r.Schedule(step)
 		result, err := r.Trainer.Step(step, lr, batches)
 		if err != nil {
@@ -157,8 +161,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			saved = done
 		}
 	}
-	log.Note("%s  compiled %d program(s), the last one at step %d", r.Name, summary.Compilations, summary.LastCompilation)
 	summary.Seconds = time.Since(began).Seconds()
+	summary.DataWaitShare = waitedInAll.Seconds() / max(summary.Seconds, 1e-9)
+	log.Note("%s  compiled %d program(s), the last one at step %d; waited for data %.1f %% of the time", r.Name, summary.Compilations, summary.LastCompilation, 100*summary.DataWaitShare)
 	if summary.Seconds > 0 {
 		summary.SamplesPerSecond = float64((r.Steps-start)*r.Batch*r.Trainer.accum) / summary.Seconds
 	}

@@ -104,7 +104,7 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 	command.Flags().StringVar(&precision, "precision", "f32", strings.Join(train.Precisions, " or "))
 	command.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON")
 	requireFlags(command, "config")
-	command.AddCommand(newBenchCaptionCommand())
+	command.AddCommand(newBenchCaptionCommand(), newBenchLoaderCommand())
 	return command
 }
 

@@ -33,6 +33,7 @@ type trainCommand struct {
 	precision, shard          string
 	checkpointEvery, logEvery int
 	evalEvery, pictureMemory  int
+	featureCache              string
 	resume, asJSON            bool
 	list, explain             bool
 
@@ -116,6 +117,7 @@ An interrupted run continues with --resume. The trained model lies in OUT/final.
 	flags.IntVar(&t.logEvery, "log-every", 10, "steps")
 	flags.IntVar(&t.evalEvery, "eval-every", 100, "steps; needs --val")
 	flags.IntVar(&t.pictureMemory, "picture-memory", 2048, "MiB of pictures held in memory; larger sets are read anew in each epoch, which gives the same batches")
+	flags.StringVar(&t.featureCache, "feature-cache", "", "blip2/...: folder that keeps the frozen image tower's states, computed once for a data set (--set features=bf16, int8 or f32)")
 	flags.BoolVar(&t.resume, "resume", false, "continue the run in --out")
 	flags.BoolVar(&t.asJSON, "json", false, "print a line of JSON at the end, and no progress")
 	flags.BoolVar(&t.list, "list", false, "list the recipes")
@@ -168,6 +170,9 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	if (info.name == "blip2/stage2" || info.name == "blip2/vqa") && t.init == "" {
 		return usagef("--init is missing: the stage-1 folder (OUT/final of \"goblip train blip2/stage1\")")
 	}
+	if t.featureCache != "" && !strings.HasPrefix(info.name, "blip2/") {
+		return usagef("--feature-cache is for the recipes blip2/..., whose image tower is frozen")
+	}
 	if t.text != "" && !strings.HasPrefix(info.name, "blip/") {
 		return usagef("--text is for the recipes blip/...")
 	}
@@ -195,6 +200,9 @@ func (t *trainCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if summary.LeftOut > 0 {
+		t.note("warning: %d shards, records or pictures could not be read and were left out", summary.LeftOut)
 	}
 	if t.asJSON {
 		return writeJSON(cmd.OutOrStdout(), struct {
@@ -258,7 +266,7 @@ func explain(out io.Writer, info *recipeInfo, settings any) error {
 }
 
 func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name string, settings any, set *datasets.Set) (train.Summary, error) {
-	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON, Shard: t.shard}
+	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON, Shard: t.shard, FeatureCache: t.featureCache, Note: t.note}
 	switch s := settings.(type) {
 	case *recipes.LMSettings:
 		return t.lm(ctx, backend, s, set, o, t.batchChosen(""))
@@ -278,20 +286,20 @@ func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name 
 		if err != nil {
 			return train.Summary{}, err
 		}
-		pictures, err := t.load(name, set, processor, &o)
+		pictures, err := t.read(name, set, processor, s.Streams(o), &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
 		t.fitBatch(name, &s.Common, pictures.Len(), t.batchChosen(""))
 		return recipes.Stage1(ctx, backend, s, pictures, vision, o)
 	case *recipes.Stage2Settings:
-		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, set, &o)
+		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, &s.Encoding, set, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
 		return recipes.Stage2(ctx, backend, s, pictures, t.init, llm, o)
 	case *recipes.VQASettings:
-		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, set, &o)
+		pictures, llm, err := t.overLLM(ctx, backend, name, &s.Common, &s.Encoding, set, &o)
 		if err != nil {
 			return train.Summary{}, err
 		}
@@ -327,7 +335,7 @@ func captioned(set *datasets.Set) error {
 }
 
 // overLLM prepares a recipe over --init and a language model: the pictures, and the model's folder.
-func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, recipe string, c *recipes.Common, set *datasets.Set, o *recipes.Options) (*infer.Pictures, string, error) {
+func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, recipe string, c *recipes.Common, e *recipes.Encoding, set *datasets.Set, o *recipes.Options) (*infer.Pictures, string, error) {
 	llm, err := t.towerLLM(ctx, backend, set, *o)
 	if err != nil {
 		return nil, "", err
@@ -336,7 +344,7 @@ func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, rec
 	if err != nil {
 		return nil, "", err
 	}
-	pictures, err := t.load(recipe, set, processor, o)
+	pictures, err := t.read(recipe, set, processor, e.Streams(*o), o)
 	if err != nil {
 		return nil, "", err
 	}
@@ -346,19 +354,32 @@ func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, rec
 
 // load reads a recipe's training pictures, and the held-out ones into o.
 func (t *trainCommand) load(recipe string, set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
+	return t.read(recipe, set, p, false, o)
+}
+
+// read is load, of pictures that are streamed: read when the recipe asks for them.
+func (t *trainCommand) read(recipe string, set *datasets.Set, p image.Processor, streamed bool, o *recipes.Options) (*infer.Pictures, error) {
 	read := func(set *datasets.Set) (*infer.Pictures, error) {
-		stream := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
+		large := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
+		stream := streamed || large
 		if t.data.onBad == "skip" {
 			bar := barFor("looking for unreadable pictures", len(set.Records), o.Quiet)
-			readable, err := set.Readable(!stream, bar.Update, func(why error) { t.note("warning: left out: %v", why) })
+			// What is encoded before the run is decoded in full now, or a damaged picture would be found
+			// only when its features are there.
+			readable, err := set.Readable(!large || t.featureCache != "", bar.Update, func(why error) { t.note("warning: left out: %v", why) })
 			if err != nil {
 				return nil, err
 			}
 			bar.Done()
 			set = readable
+			if !strings.HasPrefix(recipe, "blip/") { // which visit records in an order of their own
+				set.OnBad = func(_ int, why error) { t.note("warning: left out: %v", why) }
+			}
 		}
 		if stream {
-			t.note("%d pictures are read as they are needed (--picture-memory)", len(set.Records))
+			if !streamed {
+				t.note("%d pictures are read as they are needed (--picture-memory)", len(set.Records))
+			}
 			return infer.StreamPictures(set, p)
 		}
 		bar := barFor("reading pictures", len(set.Records), o.Quiet)

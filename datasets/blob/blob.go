@@ -121,3 +121,19 @@ type spooled struct {
 
 func (s spooled) Name() string { return s.name }
 func (s spooled) Size() int64  { return s.size }
+
+// Stamp changes whenever a blob does: the name, the size and when a file was last changed, or the
+// version that a server gives. ok is false where there is no telling.
+func Stamp(b Blob) (stamp string, ok bool) {
+	switch b := b.(type) {
+	case local:
+		info, err := os.Stat(b.path)
+		if err != nil {
+			return "", false
+		}
+		return fmt.Sprintf("%q %d %d", b.path, info.Size(), info.ModTime().UnixNano()), true
+	case *remote:
+		return fmt.Sprintf("%q %d %q", b.name, b.size, b.version), b.version != ""
+	}
+	return "", false
+}

@@ -99,16 +99,24 @@ func (p Processor) Load(path string) ([]byte, error) {
 	return p.Apply(img), nil
 }
 
+// Resolved is Fit, or what FitUsual stands for.
+func (p Processor) Resolved() Fit {
+	switch {
+	case p.Fit != FitUsual:
+		return p.Fit
+	case p.Crop > 0:
+		return FitShorter
+	}
+	return FitBoth
+}
+
 // resized is the size of a picture before the crop.
 func (p Processor) resized(img RGB) (width, height int) {
-	fit := p.Fit
-	if fit == FitUsual && p.Crop > 0 {
-		fit = FitShorter
-	}
+	fit := p.Resolved()
 	switch {
 	case fit == FitNone:
 		return img.Width, img.Height
-	case fit != FitShorter:
+	case fit == FitBoth:
 		return p.Size, p.Size
 	case img.Width > img.Height:
 		// As transformers' CLIPImageProcessor: the long side is truncated, not rounded.

@@ -60,7 +60,11 @@ func (o *order) rows(i int) (rows []int, epoch int) {
 		}
 	}
 	at := i % perEpoch * o.batch
-	return o.permutation[at : at+o.batch], epoch
+	rows = o.permutation[at : at+o.batch]
+	if o.set != nil {
+		rows = o.set.Usable(rows)
+	}
+	return rows, epoch
 }
 
 // groupWindow is how many records are searched for those alike: enough to find close ones, few

@@ -7,7 +7,7 @@
 //	batches.go   token ids, batches
 //	order.go     in which order records are visited
 //	augment.go   random crops and the like
-//	frozen.go    the frozen image encoder's states
+//	frozen.go    the frozen image encoder's states, and what changes them
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones
 //	folder.go    the model folder at the end
@@ -79,6 +79,10 @@ type Options struct {
 
 	// Note tells the user something before the run; may be nil.
 	Note func(format string, args ...any)
+
+	// FeatureCache is the folder that keeps the states of the frozen image tower, for recipes blip2/...;
+	// empty: none. See infer.CacheFeatures.
+	FeatureCache string
 
 	// HeldOut is what the losses are measured on every EvalEvery steps; nil: nothing.
 	HeldOut *infer.Pictures
@@ -156,7 +160,8 @@ type recipe struct {
 	trainable func(name string) bool
 	inputs    []shapes.Shape
 	records   int
-	corpus    string // fingerprint of the data
+	corpus    string        // fingerprint of the data
+	set       *datasets.Set // of pictures; nil: none
 	data      batchFunc
 	held      batchFunc // of heldOut records
 	heldOut   int
@@ -198,6 +203,9 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 		}
 	}
 	summary, err := run.Do(ctx)
+	if r.set != nil {
+		summary.LeftOut = r.set.LeftOut()
+	}
 	if err != nil {
 		return summary, err
 	}
@@ -209,19 +217,33 @@ func (r *recipe) feed(batches func(p *infer.Pictures) (batchFunc, error), p *inf
 	if r.data, err = batches(p); err != nil {
 		return err
 	}
-	r.data = guard(r.data)
-	r.records, r.corpus = p.Len(), fingerprint(p.Set)
+	r.data = guard(r.data, p.Set)
+	r.records, r.corpus, r.set = p.Len(), fingerprint(p.Set), p.Set
 	if o.HeldOut != nil {
 		r.heldOut = o.HeldOut.Len()
 		if r.held, err = batches(o.HeldOut); err == nil {
-			r.held = guard(r.held)
+			r.held = guard(r.held, o.HeldOut.Set)
 		}
 	}
 	return err
 }
 
-// guard makes the panic of a picture that cannot be read an error: see infer.Pictures.Batch.
-func guard(batch batchFunc) batchFunc {
+// guard makes a batch without pictures that cannot be read, or fails: see datasets.Set.OnBad.
+func guard(batch batchFunc, set *datasets.Set) batchFunc {
+	batch = recovered(batch)
+	return func(i int) ([]*tensors.Tensor, error) {
+		for {
+			before := set.LeftOut()
+			out, err := batch(i)
+			if err != nil || set.LeftOut() == before {
+				return out, err
+			}
+		}
+	}
+}
+
+// recovered makes the panic of a picture that cannot be read an error: see infer.Pictures.Batch.
+func recovered(batch batchFunc) batchFunc {
 	return func(i int) (out []*tensors.Tensor, err error) {
 		defer func() {
 			switch failed := recover().(type) {

@@ -20,6 +20,7 @@ import (
 // Stage1Settings of recipe "blip2/stage1".
 type Stage1Settings struct {
 	Common
+	Encoding
 	Queries        int     `json:"num_query_tokens" help:"learned queries" source:"BLIP-2 section 3.1: 32"`
 	HiddenSize     int     `json:"hidden_size" help:"width of the Q-Former" source:"paper: 768"`
 	Layers         int     `json:"num_hidden_layers" help:"blocks of the Q-Former" source:"paper: 12"`
@@ -54,6 +55,9 @@ func DefaultStage1() *Stage1Settings {
 func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *infer.Pictures, vision string, o Options) (train.Summary, error) {
 	var none train.Summary
 	if err := s.Validate(); err != nil {
+		return none, fmt.Errorf("stage1: %w", err)
+	}
+	if err := s.prepare(o); err != nil {
 		return none, fmt.Errorf("stage1: %w", err)
 	}
 	if s.Keys != "compat" && s.Keys != "exact" {
@@ -107,7 +111,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	}
 	decoder, _ := words.ID(text.DecToken)
 	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG}
-	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(s.Batch), max(p.Len(), held(o).Len()), o.Quiet)
+	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(s.Batch), &s.Encoding, s.Seed, p, o)
 	r := &recipe{
 		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
 		trainable: infer.Trainable,
@@ -118,13 +122,16 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		if err != nil {
 			return nil, err
 		}
-		images, classes, err := frozen.images(p)
+		images, err := frozen.images(p)
 		if err != nil {
 			return nil, err
 		}
 		visits := visit(p.Set, s.Seed, s.Batch)
 		if s.Alike > 1 {
-			visits.alike, visits.classes = s.Alike, classes()
+			visits.alike = s.Alike
+			if visits.classes, err = images.classes(); err != nil {
+				return nil, err
+			}
 		}
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
@@ -134,7 +141,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 			for j, row := range rows {
 				numbers[j] = int32(visits.identity(row))
 			}
-			return []*tensors.Tensor{images(rows), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
+			return []*tensors.Tensor{images.batch(rows, epoch), ids, mask, tensors.FromFlatDataAndDimensions(numbers, len(rows))}, nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {

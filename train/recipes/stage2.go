@@ -23,6 +23,7 @@ import (
 // Stage2Settings of recipe "blip2/stage2".
 type Stage2Settings struct {
 	Common
+	Encoding
 	Prompt        string  `json:"prompt" help:"put before every caption and left out of the loss; a T5 then learns whole captions instead of split ones" source:"LAVIS pretrain_stage2: none; caption fine-tuning: \"a photo of\""`
 	QuestionShare float64 `json:"question_share" help:"how often a picture that has questions shows one of them instead of a caption" source:"LAVIS pretrain_stage2: 0; blip2/vqa teaches questions"`
 	FromStage1    bool    `json:"from_stage1" help:"false: start from a random Q-Former (the paper's figure 5)" source:"BLIP-2 section 3.3"`
@@ -93,6 +94,9 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 	if err := s.Validate(); err != nil {
 		return none, fmt.Errorf("stage2: %w", err)
 	}
+	if err := s.prepare(o); err != nil {
+		return none, fmt.Errorf("stage2: %w", err)
+	}
 	if s.QuestionShare < 0 || s.QuestionShare > 1 {
 		return none, fmt.Errorf("stage2: question_share must lie in [0, 1]")
 	}
@@ -122,13 +126,13 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 		return none, err
 	}
 	r := &recipe{name: "stage2", backend: backend, store: store, common: &s.Common, settings: s}
-	return r.prompt(ctx, cfg, texts, p, o)
+	return r.prompt(ctx, cfg, texts, &s.Encoding, p, o)
 }
 
 // prompt trains a Q-Former to prompt a frozen language model, both in the store, with texts behind the
 // prompt, and writes OUT/final.
-func (r *recipe) prompt(ctx context.Context, cfg *blip2.Config, texts llmTexts, p *infer.Pictures, o Options) (train.Summary, error) {
-	frozen := freezeEncoder(r.backend, r.store, cfg, texts.objective, max(p.Len(), held(o).Len()), o.Quiet)
+func (r *recipe) prompt(ctx context.Context, cfg *blip2.Config, texts llmTexts, e *Encoding, p *infer.Pictures, o Options) (train.Summary, error) {
+	frozen := freezeEncoder(r.backend, r.store, cfg, texts.objective, e, r.common.Seed, p, o)
 	r.objective, r.trainable = frozen.objective, infer.Trainable
 	r.inputs = append([]shapes.Shape{frozen.shape(r.common.Batch)}, texts.inputs...)
 	batches := func(p *infer.Pictures) (batchFunc, error) {
@@ -136,14 +140,14 @@ func (r *recipe) prompt(ctx context.Context, cfg *blip2.Config, texts llmTexts, 
 		if err != nil {
 			return nil, err
 		}
-		images, _, err := frozen.images(p)
+		images, err := frozen.images(p)
 		if err != nil {
 			return nil, err
 		}
 		visits := visit(p.Set, r.common.Seed, r.common.Batch)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			return append([]*tensors.Tensor{images(rows)}, show(rows, epoch)...), nil
+			return append([]*tensors.Tensor{images.batch(rows, epoch)}, show(rows, epoch)...), nil
 		}, nil
 	}
 	if err := r.feed(batches, p, o); err != nil {

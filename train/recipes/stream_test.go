@@ -65,9 +65,9 @@ func TestStreamedBatches(t *testing.T) {
 	batchesOf := func(p *infer.Pictures, from, to int) (out [][]byte) {
 		visits := visit(p.Set, 3, 6)
 		batch := guard(func(i int) ([]*tensors.Tensor, error) {
-			rows, _ := visits.rows(i)
-			return []*tensors.Tensor{p.Batch(rows)}, nil
-		})
+			rows, epoch := visits.rows(i)
+			return []*tensors.Tensor{p.BatchAt(rows, epoch)}, nil
+		}, p.Set)
 		for i := from; i < to; i++ {
 			got, err := batch(i)
 			if err != nil {
@@ -80,21 +80,27 @@ func TestStreamedBatches(t *testing.T) {
 		}
 		return out
 	}
-	want := batchesOf(kept, 0, 8) // two epochs of three batches, and more
-	for _, workers := range []int{1, 16} {
-		before := runtime.GOMAXPROCS(workers)
-		if got := batchesOf(streamed, 0, 8); !reflect.DeepEqual(got, want) {
-			t.Errorf("%d processors: other batches than in memory", workers)
-		}
-		runtime.GOMAXPROCS(before)
-	}
-	if got := batchesOf(streamed, 4, 8); !reflect.DeepEqual(got, want[4:]) {
-		t.Error("a run that goes on in the middle of an epoch has other batches")
-	}
 	// Augmented pictures are a function of epoch and record, too.
 	changed, err := augmented(kept, "randaugment", 0.5, 4)
 	if err != nil {
 		t.Fatal(err)
+	}
+	changing, err := augmented(streamed, "randaugment", 0.5, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range []struct{ kept, streamed *infer.Pictures }{{kept, streamed}, {changed, changing}} {
+		want := batchesOf(pair.kept, 0, 8) // two epochs of three batches, and more
+		for _, workers := range []int{1, 16} {
+			before := runtime.GOMAXPROCS(workers)
+			if got := batchesOf(pair.streamed, 0, 8); !reflect.DeepEqual(got, want) {
+				t.Errorf("%d processors: other batches than in memory", workers)
+			}
+			runtime.GOMAXPROCS(before)
+		}
+		if got := batchesOf(pair.streamed, 4, 8); !reflect.DeepEqual(got, want[4:]) {
+			t.Error("a run that goes on in the middle of an epoch has other batches")
+		}
 	}
 	at := func(rows []int, epoch int) (out []byte) {
 		if err := tensors.ConstFlatData(changed.BatchAt(rows, epoch), func(flat []uint8) { out = bytes.Clone(flat) }); err != nil {
@@ -114,9 +120,32 @@ func TestStreamedBatches(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "b.png"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err = guard(func(int) ([]*tensors.Tensor, error) { return []*tensors.Tensor{streamed.Batch([]int{0, 1})}, nil })(0)
+	_, err = guard(func(int) ([]*tensors.Tensor, error) { return []*tensors.Tensor{streamed.Batch([]int{0, 1})}, nil }, set)(0)
 	if err == nil || !strings.Contains(err.Error(), "b.png: not a JPEG") {
 		t.Errorf("error %v, want one about b.png", err)
+	}
+	// Where it may be left out, the next record takes its place, from wherever the run goes on.
+	told := 0
+	set.OnBad = func(row int, why error) {
+		if told++; row != 1 || !strings.Contains(why.Error(), "b.png: not a JPEG") {
+			t.Errorf("told of record %d: %v", row, why)
+		}
+	}
+	replaced := batchesOf(streamed, 0, 8)
+	if got := set.Usable([]int{1, 5, 1}); told != 1 || set.LeftOut() != 1 || !reflect.DeepEqual(got, []int{2, 5, 2}) {
+		t.Errorf("told %d times, left out %d, rows %v", told, set.LeftOut(), got)
+	}
+	fresh, err := datasets.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh.OnBad = func(int, error) {}
+	resumed, err := infer.StreamPictures(fresh, processor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := batchesOf(resumed, 2, 8); !reflect.DeepEqual(got, replaced[2:]) {
+		t.Error("a run that goes on has other pictures in place of a bad one")
 	}
 	readable, err := set.Readable(true, nil, func(error) {})
 	if err != nil || readable.Len() != 19 || readable.Skipped != 1 {

@@ -22,6 +22,7 @@ import (
 // VQASettings of recipe "blip2/vqa".
 type VQASettings struct {
 	Common
+	Encoding
 	MaxQuestionLength int `json:"max_question_length" help:"tokens of the Q-Former's question; longer ones are cut" source:"LAVIS InstructBLIP max_txt_len: 128"`
 }
 
@@ -52,6 +53,9 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 	if err := s.Validate(); err != nil {
 		return none, fmt.Errorf("vqa: %w", err)
 	}
+	if err := s.prepare(o); err != nil {
+		return none, fmt.Errorf("vqa: %w", err)
+	}
 	if s.MaxQuestionLength < 4 {
 		return none, fmt.Errorf("vqa: max_question_length must be 4 or more")
 	}
@@ -80,7 +84,7 @@ func VQA(ctx context.Context, backend compute.Backend, s *VQASettings, p *infer.
 		return none, err
 	}
 	r := &recipe{name: "vqa", backend: backend, store: store, common: &s.Common, settings: s}
-	return r.prompt(ctx, cfg, texts, p, o)
+	return r.prompt(ctx, cfg, texts, &s.Encoding, p, o)
 }
 
 // texts prepares questions for the Q-Former, whose tokenizer is reader, and for the OPT of the folder
