@@ -188,10 +188,14 @@ func resizeRows(img RGB, table []taps, want, rows span, shift int) RGB {
 		return crop(img, span{want.first - shift, want.end - shift}, rows)
 	}
 	out := RGB{Pix: make([]byte, width*rows.len()*3), Width: width, Height: rows.len()}
+	done := weighRowsOf(out, img, table, rows.first, shift)
+	if done == out.Height {
+		return out
+	}
 	// Two rows at a time: six channels are three pairs, and a pair's two sums
 	// stay apart in 64 bits, so that one multiplication serves both.
 	packed := make([]sixChannels, img.Width)
-	for y := 0; y < out.Height; y += 2 {
+	for y := done; y < out.Height; y += 2 {
 		second := min(y+1, out.Height-1) // of an odd number, the last row twice
 		packRows(packed, img.row(rows.first+y), img.row(rows.first+second))
 		a, b := out.row(y), out.row(second)
@@ -241,12 +245,16 @@ func resizeColumns(img RGB, table []taps, want, columns span) RGB {
 	}
 	stride, width := img.Width*3, columns.len()*3
 	out := RGB{Pix: make([]byte, width*len(table)), Width: columns.len(), Height: len(table)}
-	sums := make([]int32, width)
+	done := weighColumns(out, img, table, columns.first)
+	if done == width {
+		return out
+	}
+	sums := make([]int32, width-done)
 	for y, t := range table {
 		for i := range sums {
 			sums[i] = 1 << (precisionBits - 1)
 		}
-		at := func(j int) []byte { return img.Pix[(t.first+j)*stride+columns.first*3:][:width] }
+		at := func(j int) []byte { return img.Pix[(t.first+j)*stride+columns.first*3:][done:width] }
 		j := 0
 		for ; j+4 <= len(t.weights); j += 4 { // fewer trips over the sums
 			a, b, c, d := at(j), at(j+1), at(j+2), at(j+3)
@@ -261,7 +269,7 @@ func resizeColumns(img RGB, table []taps, want, columns span) RGB {
 				sums[i] += int32(v) * w
 			}
 		}
-		dst := out.Pix[y*width:][:width]
+		dst := out.Pix[y*width:][done:width]
 		for i, v := range sums {
 			dst[i] = fixedToByte(v)
 		}

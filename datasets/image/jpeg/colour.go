@@ -126,6 +126,11 @@ func (r *byteRows) row(y int) []byte {
 func convertYCbCr(out, luma []byte, chroma []uint32) {
 	chroma = chroma[:len(luma)]
 	x := 0
+	if blocks := (len(luma) - 2) / 8; wide && blocks > 0 {
+		_ = out[24*blocks+3]
+		convertAVX2(&out[0], &luma[0], &chroma[0], blocks)
+		x = 8 * blocks
+	}
 	for ; x+4 <= len(luma); x += 4 { // twelve bytes are two words
 		y, c, o := luma[x:x+4:x+4], chroma[x:x+4:x+4], out[3*x:3*x+12:3*x+12]
 		third := pixel(y[2], c[2])

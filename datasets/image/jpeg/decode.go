@@ -5,7 +5,8 @@
 //
 // Reading order: decode.go is the whole way from file to RGB, frame.go reads
 // the headers, huffman.go the bits, scan.go and progressive.go the coefficients;
-// idct.go, upsample.go and colour.go make pixels of them.
+// idct.go, upsample.go and colour.go make pixels of them, with vector instructions where
+// the processor has AVX2 (wide_amd64.go).
 //
 // Baseline, extended and progressive files with Huffman coding and 8 bits a
 // sample are read: grey, RGB, YCbCr, CMYK and YCCK at any sampling factors that

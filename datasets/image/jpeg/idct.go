@@ -6,6 +6,11 @@ package jpeg
 //
 // block [64], dequantized -> 8 x 8 samples at out.
 func inverseDCT(block *[64]int32, out []byte, stride int) {
+	if wide {
+		_ = out[7*stride+7]
+		inverseDCTAVX2(block, &out[0], stride)
+		return
+	}
 	// Multipliers times 2^13.
 	const (
 		f0298 = 2446
@@ -26,7 +31,7 @@ func inverseDCT(block *[64]int32, out []byte, stride int) {
 		in, w := block[c:c+57:c+57], work[c:c+57:c+57]
 		i0, i1, i2, i3, i4, i5, i6, i7 := in[0], in[8], in[16], in[24], in[32], in[40], in[48], in[56]
 		if i1|i2|i3|i4|i5|i6|i7 == 0 {
-			v := i0 << 2
+			v := (i0<<13 + 1<<10) >> 11 // i0<<2, but for what goes around in damaged files
 			w[0], w[8], w[16], w[24], w[32], w[40], w[48], w[56] = v, v, v, v, v, v, v, v
 			continue
 		}
