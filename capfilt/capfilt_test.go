@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"goblip/capfilt/capfilttest"
 	"goblip/datasets"
 	"goblip/internal/golden"
 	"goblip/models/blip"
@@ -85,7 +86,7 @@ func manifest(t testing.TB, dir string) []manifestLine {
 func TestTotals(t *testing.T) {
 	const n = 14
 	broken := []int{0, 5, 13}
-	c := tinyConfig(t, pictures(t, n, broken...))
+	c := tinyConfig(t, capfilttest.Pictures(t, n, broken...))
 	mustRun(t, c)
 	var scores []float64
 	for _, l := range manifest(t, c.Out) {
@@ -171,7 +172,7 @@ func TestTotals(t *testing.T) {
 
 // TestResume stops runs at many places, goes on, and wants the bytes of a run that was left alone.
 func TestResume(t *testing.T) {
-	c := tinyConfig(t, pictures(t, 18, 3))
+	c := tinyConfig(t, capfilttest.Pictures(t, 18, 3))
 	mustRun(t, c)
 	want := outputsOf(t, c.Out)
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -231,7 +232,7 @@ func (c *countdown) Err() error {
 
 // TestChunkSize: texts and scores do not depend on how the work is cut, but for the last digits of floats.
 func TestChunkSize(t *testing.T) {
-	source := pictures(t, 11, 2)
+	source := capfilttest.Pictures(t, 11, 2)
 	var want []manifestLine
 	for _, chunk := range []int{1, 3, 8, 64} {
 		c := tinyConfig(t, source)
@@ -253,7 +254,7 @@ func TestChunkSize(t *testing.T) {
 
 // TestOrder: what is written for a picture does not depend on its place in the source.
 func TestOrder(t *testing.T) {
-	source := pictures(t, 9)
+	source := capfilttest.Pictures(t, 9)
 	set, err := datasets.Open(source)
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +293,7 @@ func mustOut(t testing.TB, c Config) string {
 // TestAnotherRule: another rule on finished work opens no model and gives what it would have given at first; other
 // settings are refused.
 func TestAnotherRule(t *testing.T) {
-	c := tinyConfig(t, pictures(t, 7))
+	c := tinyConfig(t, capfilttest.Pictures(t, 7))
 	c.ShardSize = 2
 	mustRun(t, c)
 	other := c
@@ -327,7 +328,7 @@ func TestAnotherRule(t *testing.T) {
 		"filters":            func(c *Config) { c.Filters[0] = tiny(t, "other", blip.RetrievalClass, 8, 9) },
 		"chunks of":          func(c *Config) { c.Chunk = 5 },
 		"texts written with": func(c *Config) { c.Writing.Options.Seed = 99 },
-		"records":            func(c *Config) { c.Source = pictures(t, 6) },
+		"records":            func(c *Config) { c.Source = capfilttest.Pictures(t, 6) },
 	} {
 		changed := c
 		changed.Filters = slices.Clone(c.Filters)
@@ -340,7 +341,7 @@ func TestAnotherRule(t *testing.T) {
 
 // TestBadConfigs wants one clear error before any work.
 func TestBadConfigs(t *testing.T) {
-	source := pictures(t, 3)
+	source := capfilttest.Pictures(t, 3)
 	for want, change := range map[string]func(c *Config){
 		"a filter is needed":               func(c *Config) { c.Filters = nil },
 		"the rule decides by clip":         func(c *Config) { c.Rule = BLIP2Rule() },
@@ -361,7 +362,7 @@ func TestBadConfigs(t *testing.T) {
 
 // TestDirtyLines: records that cannot be read and empty texts end no run.
 func TestDirtyLines(t *testing.T) {
-	source := pictures(t, 2)
+	source := capfilttest.Pictures(t, 2)
 	data, err := os.ReadFile(source)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,6 +40,43 @@ func (s *Summary) paths(out string) []string {
 		paths[i] = filepath.Join(out, f)
 	}
 	return paths
+}
+
+// ReadSummary reads the summary of a finished run's folder.
+func ReadSummary(out string) (*Summary, error) {
+	path := filepath.Join(out, SummaryFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Summary{}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Print says what one pass came to; dir is its folder.
+func (s *Summary) Print(w io.Writer, dir string) {
+	for _, source := range s.Sources {
+		fmt.Fprintf(w, "%-20s %d of %d texts kept\n", source.Origin, source.Kept, source.Texts)
+	}
+	if v := s.Truth; v != nil && v.All.Precision != nil && v.All.Recall != nil {
+		fmt.Fprintf(w, "against the truth: %.1f %% of the kept texts are right, %.1f %% of the right ones are kept\n", 100**v.All.Precision, 100**v.All.Recall)
+	}
+	if s.BadPictures > 0 {
+		bad := filepath.Join(dir, BadFile)
+		if _, err := os.Stat(bad); err != nil {
+			bad = filepath.Join(dir, badBase+"-*"+extension)
+		}
+		fmt.Fprintf(w, "%d pictures cannot be used: %s\n", s.BadPictures, bad)
+	}
+	data := keptBase + "-*" + extension // as one source
+	if len(s.Files) == 1 {
+		data = s.Files[0]
+	}
+	fmt.Fprintf(w, "the data set: %s\n", filepath.Join(dir, data))
+	fmt.Fprintf(w, "the report: %s\n", filepath.Join(dir, ReportFile))
 }
 
 // Truth compares the decisions with the truth.

@@ -143,8 +143,13 @@ func (j *Job) NewWorker(open func() (*Models, error)) (*Worker, error) {
 // Finalize frees the models.
 func (w *Worker) Finalize() { w.models.Finalize() }
 
-// Do does chunk n. Done twice, even at once, it writes the same bytes.
-func (w *Worker) Do(ctx context.Context, n int) error { return w.do(ctx, w.load(n)) }
+// Start begins to read the pictures of chunk n, and returns what does the rest. A chunk that is done twice, even at
+// once, gets the same bytes.
+func (w *Worker) Start(n int) (finish func(context.Context) error) {
+	loaded := make(chan unit, 1)
+	go func() { loaded <- w.load(n) }()
+	return func(ctx context.Context) error { return w.do(ctx, <-loaded) }
+}
 
 func (w *Worker) do(ctx context.Context, u unit) error {
 	if u.err != nil {

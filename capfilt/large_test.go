@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"goblip/capfilt/capfilttest"
 	"goblip/datasets"
 	"goblip/internal/golden"
 	"goblip/models/blip"
@@ -23,7 +24,7 @@ func TestMemoryFlat(t *testing.T) {
 	if err != nil {
 		t.Skip("CAPFILT_PICTURES is not set")
 	}
-	set, err := datasets.Open(pictures(t, 60))
+	set, err := datasets.Open(capfilttest.Pictures(t, 60))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestMemoryFlat(t *testing.T) {
 	}
 	w := bufio.NewWriter(f)
 	for i := range n {
-		fmt.Fprintf(w, `{"id":"%07d","image":%q,"caption":"text %d of %s"}`+"\n", i, set.Records[i%60].Image, i, words[i%5])
+		fmt.Fprintf(w, `{"id":"%07d","image":%q,"caption":"text %d of %s"}`+"\n", i, set.Records[i%60].Image, i, capfilttest.Words[i%5])
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"testing"
 
+	"goblip/capfilt/capfilttest"
 	"goblip/datasets"
 	"goblip/internal/golden"
 )
@@ -18,8 +19,8 @@ import (
 // TestParts does the chunks of a job by two workers that know it as JSON, writes its outputs in parts and merges their
 // stats in any order: chunks, report and counts must be those of Run, the outputs the same lines.
 func TestParts(t *testing.T) {
-	c := tinyConfig(t, pictures(t, 23, 3, 20))
-	c.Human = pictures(t, 3)
+	c := tinyConfig(t, capfilttest.Pictures(t, 23, 3, 20))
+	c.Human = capfilttest.Pictures(t, 3)
 	mustRun(t, c)
 	want := outputsOf(t, c.Out)
 
@@ -41,7 +42,7 @@ func TestParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, n := range mine {
-			if err := w.Do(context.Background(), n); err != nil {
+			if err := w.Start(n)(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -121,7 +122,7 @@ func again[T any](t *testing.T, v *T) *T {
 
 // TestWorkerSource: a source that changed under a job is refused.
 func TestWorkerSource(t *testing.T) {
-	c := tinyConfig(t, pictures(t, 5))
+	c := tinyConfig(t, capfilttest.Pictures(t, 5))
 	job, err := NewJob(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)

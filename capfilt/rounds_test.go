@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"goblip/capfilt/capfilttest"
 	"goblip/datasets"
 	"goblip/models/blip"
 )
@@ -17,7 +18,7 @@ import (
 // TestRounds follows what each round trains on and starts from, with trainers that write tiny random models, and
 // stops and goes on between all steps.
 func TestRounds(t *testing.T) {
-	source, human := pictures(t, 9, 4), pictures(t, 3)
+	source, human := capfilttest.Pictures(t, 9, 4), capfilttest.Pictures(t, 3)
 	var calls []string
 	stop := -1 // the call that is interrupted
 	trainer := func(kind, class string) func(context.Context, []string, string, string) (string, error) {
@@ -40,7 +41,7 @@ func TestRounds(t *testing.T) {
 				return strings.TrimPrefix(path, filepath.Dir(filepath.Dir(filepath.Dir(out)))+string(filepath.Separator))
 			}
 			calls = append(calls, fmt.Sprintf("%s of %d records from %q into %s", kind, records, short(init), short(out)))
-			tinyBLIP(t, out, class, 8, uint64(len(calls)))
+			capfilttest.BLIP(t, out, class, 8, uint64(len(calls)))
 			return out, nil
 		}
 	}

@@ -2,9 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -16,14 +13,9 @@ import (
 
 // capfiltCommand holds the flags of "goblip capfilt".
 type capfiltCommand struct {
-	config              capfilt.Config
-	captioners, filters []string
-	method, decode      string
-	score, ensemble     string
-	threshold           float64
-	topK                int
-	prompt              string
-	asJSON              bool
+	flags  capfilt.Flags
+	config capfilt.Config // by the flags
+	asJSON bool
 
 	rounds int
 	init   string
@@ -57,125 +49,31 @@ it is applied to the scores at once.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
-	c.flags(command)
-	return command
-}
-
-// flags adds the flags of one pass over a source.
-func (c *capfiltCommand) flags(command *cobra.Command) {
 	flags := command.Flags()
-	w := capfilt.DefaultWriting()
-	c.config.Writing = w
-	o := &c.config.Writing.Options
-	flags.StringVar(&c.config.Source, "data", "", "the noisy set: a JSONL file, or a folder of pictures with .txt beside them")
-	flags.StringVar(&c.config.Out, "out", "", "folder for the results")
-	flags.StringArrayVar(&c.captioners, "captioner", nil, "model folder that writes captions, DIR or NAME=DIR; may be repeated")
-	flags.StringArrayVar(&c.filters, "filter", nil, "model folder that scores texts, DIR or NAME=DIR; may be repeated")
-	flags.IntVar(&c.config.Captions, "captions", 1, "texts that each captioner writes for a picture (BLIP: 1; BLIP-2: 10)")
-	flags.StringVar(&c.method, "method", "blip", "rule to start from: blip (itm of at least 0.5), blip2 (the best 2 by clip), all (no filter)")
-	flags.StringVar(&c.score, "score", "", "score that decides instead: itm, itc or clip")
-	flags.Float64Var(&c.threshold, "threshold", 0, "keep texts whose score is at least this (blip: 0.5)")
-	flags.IntVar(&c.topK, "top-k", 0, "keep at most this many texts of a picture, the best (blip2: 2; 0: all)")
-	flags.StringVar(&c.ensemble, "ensemble", capfilt.Mean, "what several filters' scores become: mean, min or max")
-	flags.StringVar(&c.decode, "decode", "nucleus", "how captions are written: nucleus, beam or greedy")
-	flags.StringVar(&c.prompt, "prompt", "", "text that captions continue; not given: each model's own")
-	flags.Float64Var(&o.TopP, "top-p", o.TopP, "nucleus: sample among the most likely words that have this probability together")
-	flags.Float64Var(&o.Temperature, "temperature", o.Temperature, "nucleus: of sampling")
-	flags.IntVar(&o.NumBeams, "num-beams", 3, "beam: this many beams")
-	flags.IntVar(&o.MinNewTokens, "min-new-tokens", o.MinNewTokens, "no end before this many tokens")
-	flags.IntVar(&o.MaxNewTokens, "max-new-tokens", o.MaxNewTokens, "length limit")
-	flags.Float64Var(&o.RepetitionPenalty, "repetition-penalty", o.RepetitionPenalty, "above 1 makes repeated words less likely")
-	flags.Uint64Var(&o.Seed, "seed", 1, "of sampling: what is drawn for a picture depends on seed, pixels and prompt alone")
-	flags.IntVar(&c.config.Chunk, "chunk", capfilt.DefaultChunk, "pictures in a unit of work: what a kill can lose")
-	flags.IntVar(&c.config.ShardSize, "shard-size", capfilt.DefaultShardSize, "pictures in a file of the data set; larger sets become kept-00000.jsonl, kept-00001.jsonl ...")
-	flags.StringVar(&c.config.Human, "human", "", "a clean set that people wrote: all of it joins the data set, and --rounds trains captioner and filter on it")
-	flags.IntVar(&c.rounds, "rounds", 0, "train captioner, filter and a new model this many times; results in OUT/round-N")
+	c.flags.Add(flags)
+	flags.IntVar(&c.rounds, "rounds", 0, "train captioner and filter on --human, and a new model, this many times; results in OUT/round-N")
 	flags.StringVar(&c.init, "init", "", "with --rounds: the BLIP before the first round; not given: one is pre-trained on --data and --human")
 	flags.StringArrayVar(&c.set, "set", nil, "with --rounds: change a setting of a recipe: pretrain.steps=3000, caption.batch=64, retrieval.learning_rate=1e-4 ...; may be repeated")
 	flags.BoolVar(&c.asJSON, "json", false, "print the summary as JSON, and no progress")
 	requireFlags(command, "data", "out")
+	return command
 }
 
-// rule is the method's, with what the flags change.
-func (c *capfiltCommand) rule(cmd *cobra.Command) (capfilt.Rule, error) {
-	var rule capfilt.Rule
-	switch c.method {
-	case "blip":
-		rule = capfilt.BLIPRule()
-	case "blip2":
-		rule = capfilt.BLIP2Rule()
-	case "all":
-		rule = capfilt.KeepAll()
-	default:
-		return rule, usagef("--method %q is not blip, blip2 or all", c.method)
-	}
-	if c.score != "" {
-		if rule.Score != c.score && !cmd.Flags().Changed("threshold") {
-			rule.Threshold = nil // 0.5 is of a probability
-		}
-		rule.Score = c.score
-	}
-	if cmd.Flags().Changed("threshold") {
-		rule.Threshold = &c.threshold
-	}
-	if cmd.Flags().Changed("top-k") {
-		rule.TopK = c.topK
-	}
-	rule.Ensemble = c.ensemble
-	return rule, nil
-}
-
-// prepare turns the flags into a config.
+// prepare turns the flags into a config; models of the hub become their folders in the cache.
 func (c *capfiltCommand) prepare(cmd *cobra.Command) (err error) {
-	if c.config.Rule, err = c.rule(cmd); err != nil {
-		return err
+	if c.rounds == 0 && (c.init != "" || len(c.set) > 0) {
+		return usagef("--init and --set are for --rounds")
 	}
-	w := &c.config.Writing
-	if cmd.Flags().Changed("prompt") {
-		w.Prompt = &c.prompt
+	c.flags.Rounds = c.rounds != 0
+	var fetching error
+	c.config, err = c.flags.Config(func(name string) (dir string, err error) {
+		dir, fetching = modelFolder(cmd, name, true)
+		return dir, fetching
+	})
+	if err != nil && fetching == nil {
+		return usageError{err}
 	}
-	switch c.decode {
-	case "nucleus":
-		w.Options.DoSample, w.Options.NumBeams = true, 1
-	case "beam":
-		w.Options.DoSample, w.Options.TopP = false, 1
-	case "greedy":
-		w.Options.DoSample, w.Options.TopP, w.Options.NumBeams = false, 1, 1
-	default:
-		return usagef("--decode %q is not nucleus, beam or greedy", c.decode)
-	}
-	if c.config.Captioners, err = modelDirs(cmd, "captioner", c.captioners); err != nil {
-		return err
-	}
-	if c.config.Filters, err = modelDirs(cmd, "filter", c.filters); err != nil {
-		return err
-	}
-	if len(c.config.Captioners) == 0 && c.rounds == 0 {
-		c.config.Captions = 0
-	}
-	if c.rounds == 0 {
-		if c.init != "" || len(c.set) > 0 {
-			return usagef("--init and --set are for --rounds")
-		}
-		if err := c.config.Validate(); err != nil {
-			return usageError{err}
-		}
-	}
-	return nil
-}
-
-// modelDirs reads model folders of a flag; models of the hub become their folders in the cache.
-func modelDirs(cmd *cobra.Command, flag string, values []string) ([]capfilt.ModelDir, error) {
-	models, err := capfilt.ParseModels(values)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s: %w", flag, err)}
-	}
-	for i := range models {
-		if models[i].Dir, err = modelFolder(cmd, models[i].Dir, true); err != nil {
-			return nil, fmt.Errorf("--%s: %w", flag, err)
-		}
-	}
-	return models, nil
+	return err
 }
 
 func (c *capfiltCommand) run(cmd *cobra.Command) error {
@@ -209,25 +107,8 @@ func (c *capfiltCommand) run(cmd *cobra.Command) error {
 			PeakMemoryBytes uint64  `json:"peak_memory_bytes"`
 		}{c.config.Out, summary, seconds, pjrt.PeakMemory()})
 	}
-	c.print(cmd.OutOrStdout(), c.config.Out, summary)
+	summary.Print(cmd.OutOrStdout(), c.config.Out)
 	return nil
-}
-
-// print says what one pass came to.
-func (c *capfiltCommand) print(out io.Writer, dir string, summary *capfilt.Summary) {
-	for _, s := range summary.Sources {
-		fmt.Fprintf(out, "%-20s %d of %d texts kept\n", s.Origin, s.Kept, s.Texts)
-	}
-	if v := summary.Truth; v != nil && v.All.Precision != nil && v.All.Recall != nil {
-		fmt.Fprintf(out, "against the truth: %.1f %% of the kept texts are right, %.1f %% of the right ones are kept\n", 100**v.All.Precision, 100**v.All.Recall)
-	}
-	if summary.BadPictures > 0 {
-		fmt.Fprintf(out, "%d pictures cannot be used: %s\n", summary.BadPictures, filepath.Join(dir, capfilt.BadFile))
-	}
-	for _, f := range summary.Files {
-		fmt.Fprintf(out, "the data set: %s\n", filepath.Join(dir, f))
-	}
-	fmt.Fprintf(out, "the report: %s\n", filepath.Join(dir, capfilt.ReportFile))
 }
 
 // pass cleans one source, and says how many pictures were done when it ended.

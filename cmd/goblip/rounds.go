@@ -82,7 +82,7 @@ func (c *capfiltCommand) runRounds(cmd *cobra.Command) error {
 	}
 	for i, r := range done {
 		fmt.Fprintf(cmd.OutOrStdout(), "round %d\n", i+1)
-		c.print(cmd.OutOrStdout(), r.Clean, r.Summary)
+		r.Summary.Print(cmd.OutOrStdout(), r.Clean)
 		fmt.Fprintf(cmd.OutOrStdout(), "the model: %s\n", r.Model)
 	}
 	return nil
