@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"scripts":             "",
 	"eval":                "eval", // strings and numbers: cmd brings them
 	"eval/ptb":            "",     // tokens of captions
+	"eval/meteor":         "",     // one metric of captions
 	"eval/report":         "eval train/runlog",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests

@@ -27,7 +27,7 @@
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
 //	capfilt/      cleans noisy image-text sets: captioners, filters, a rule
 //	eval/         metrics, from strings and numbers alone
-//	  ptb/          tokens of captions
+//	  ptb/ meteor/  tokens of captions; METEOR, whose lists of words a user brings
 //	  report/       report.html
 //	internal/     pjrt finds and opens the backend; bounded reads files of others;
 //	              golden reads reference data

@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 
+	"goblip/eval/meteor"
 	"goblip/eval/ptb"
 )
 
@@ -20,7 +21,11 @@ type CaptionScores struct {
 	ROUGEL float64  `json:"ROUGE_L"`
 	CIDEr  float64  `json:"CIDEr"`       // CIDEr-D, which papers report
 	Plain  float64  `json:"CIDEr_plain"` // CIDEr without the D
-	SPICE  *float64 `json:"SPICE,omitempty"`
+
+	// METEOR without some of its lists is another metric: see package meteor.
+	METEORStem    *float64 `json:"METEOR_exact_stem,omitempty"`
+	METEORSynonym *float64 `json:"METEOR_exact_stem_synonym,omitempty"`
+	SPICE         *float64 `json:"SPICE,omitempty"`
 }
 
 // CaptionMetric is a metric of a set of images, of any part of it, and of each image.
@@ -101,6 +106,35 @@ func CaptionMetrics(hyps []string, refs [][]string) ([]CaptionMetric, error) {
 	return metrics, nil
 }
 
+// MeteorMetric is METEOR of tokenised captions under the name that the lists at hand allow. That of a corpus comes from
+// summed statistics.
+func MeteorMetric(data *meteor.Data, hyps []string, refs [][]string) (CaptionMetric, error) {
+	if err := checkCaptions(hyps, refs); err != nil {
+		return CaptionMetric{}, err
+	}
+	stats, err := data.Score(hyps, refs)
+	if err != nil {
+		return CaptionMetric{}, err
+	}
+	images := make([]float64, len(stats))
+	for i := range stats {
+		images[i] = stats[i].Score()
+	}
+	of := func(draw []int) float64 {
+		var total meteor.Stats
+		if draw == nil {
+			for i := range stats {
+				total.Add(&stats[i])
+			}
+		}
+		for _, i := range draw {
+			total.Add(&stats[i])
+		}
+		return total.Score()
+	}
+	return CaptionMetric{data.Name(), of, images}, nil
+}
+
 // ScoresOf are the scores of the images drawn; nil: of all.
 func ScoresOf(metrics []CaptionMetric, draw []int) (s CaptionScores) {
 	for _, m := range metrics {
@@ -137,6 +171,10 @@ func (s *CaptionScores) set(name string, value float64) {
 		s.BLEU4 = value
 	case "METEOR":
 		s.METEOR = &value
+	case "METEOR_exact_stem":
+		s.METEORStem = &value
+	case "METEOR_exact_stem_synonym":
+		s.METEORSynonym = &value
 	case "ROUGE_L":
 		s.ROUGEL = value
 	case "CIDEr":

@@ -7,7 +7,6 @@
 //	bleu.go       BLEU-1..4, of the corpus and of each image
 //	cider.go      CIDEr-D, the number that papers report as CIDEr, and CIDEr without the D
 //	rouge.go      ROUGE-L
-//	meteor.go     METEOR, from the alignments that its own program makes
 //	captions.go   all caption metrics of a set of pictures at once
 //	retrieval.go  ranks, recall at 1, 5 and 10 and median rank in both directions, with a stated tie rule
 //	rerank.go     image-text matching on the best candidates of the contrastive scores
@@ -16,6 +15,6 @@
 //	answers.go    accuracy of short answers, by kind, beside a blind baseline
 //	interval.go   bootstrap confidence intervals and the paired comparison of two systems
 //
-// Captions become tokens in the package eval/ptb.
+// Captions become tokens in the package eval/ptb; METEOR is the package eval/meteor.
 // The report for people is the package eval/report.
 package eval

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"goblip/eval"
+	"goblip/eval/meteor"
 )
 
 func newScoreCaptionCommand() *cobra.Command {
@@ -25,9 +26,10 @@ coco-caption (pycocoevalcap), tokens included. Every scored image needs a captio
 out, and with them their share of CIDEr's document frequencies. "CIDEr" is CIDEr-D, which papers report, "CIDEr_plain"
 the older one without the D.
 
-METEOR's alignments are made by your own Java and meteor-1.5.jar (--meteor), SPICE by spice-1.0.jar (--spice). Both jars come
-with the Python package pycocoevalcap 1.2; METEOR's has its table of paraphrases in data/ beside it. Without them these
-two are left out.`,
+METEOR takes its lists of words from your meteor-1.5.jar (--meteor; no Java is run) and the paraphrases from
+data/paraphrase-en.gz beside it; without that file the figure is called METEOR_exact_stem_synonym, and with --meteor stem,
+which needs no lists, METEOR_exact_stem. SPICE is run by your Java and spice-1.0.jar (--spice). Both jars come with the Python
+package pycocoevalcap 1.2. Without these flags the two metrics are left out.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return show(command, &c.scoreOptions, func() (*captionReport, []metric, error) {
@@ -38,7 +40,7 @@ two are left out.`,
 	c.flags(command, "captions", "an image or, where it has none, of an annotation in --refs, such as the domain of NoCaps")
 	command.Flags().StringVar(&c.refs, "refs", "", "file of reference captions (COCO annotations)")
 	command.Flags().StringVar(&c.hyps, "hyps", "", "file of captions to score (COCO results)")
-	command.Flags().StringVar(&c.meteor, "meteor", "", "your meteor-1.5.jar, run by your Java")
+	command.Flags().StringVar(&c.meteorPath, "meteor", "", "your meteor-1.5.jar or its folder; stem: exact and stem matches only, without its lists")
 	command.Flags().StringVar(&c.spice, "spice", "", "your spice-1.0.jar, run by your Java")
 	requireFlags(command, "refs", "hyps")
 	return command
@@ -46,7 +48,9 @@ two are left out.`,
 
 type captionScoring struct {
 	scoreOptions
-	refs, hyps, meteor, spice string
+	refs, hyps, spice string
+	meteorPath        string
+	meteor            *meteor.Data // nil: no METEOR
 }
 
 // captionReport is what "score caption --json" prints. A metric that was not computed is absent.
@@ -204,37 +208,55 @@ func (r *references) captionsFor(path string) (order []fileID, captions map[file
 	return order, captions, nil
 }
 
-// metrics scores the captions of some images, as a corpus of their own.
-func (c *captionScoring) metrics(ctx context.Context, images []fileID, texts map[fileID][]string, captions map[fileID]string) ([]eval.CaptionMetric, error) {
-	hyps, refs := make([]string, len(images)), make([][]string, len(images))
-	for i, id := range images {
-		hyps[i], refs[i] = captions[id], texts[id]
+// metrics scores the captions of some images, as a corpus of their own: the metrics of goblip alone, and those that need
+// other people's lists or programs, which take long and look at each image by itself.
+func (c *captionScoring) metrics(ctx context.Context, images []fileID, texts map[fileID][]string, captions map[fileID]string) (own, slow []eval.CaptionMetric, err error) {
+	tokenHyps, tokenRefs := tokensOf(images, texts, captions)
+	if own, err = eval.CaptionMetrics(tokenHyps, tokenRefs); err != nil {
+		return nil, nil, err
 	}
-	tokenHyps, tokenRefs := eval.TokenizeCaptions(hyps, refs)
-	metrics, err := eval.CaptionMetrics(tokenHyps, tokenRefs)
-	if err != nil {
-		return nil, err
-	}
-	if c.meteor != "" {
-		stats, err := meteor(ctx, c.meteor, tokenHyps, tokenRefs)
+	if c.meteor != nil {
+		m, err := eval.MeteorMetric(c.meteor, tokenHyps, tokenRefs)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		metrics = append(metrics, eval.MeteorMetric(stats))
+		slow = append(slow, m)
 	}
 	if c.spice != "" {
 		scores, err := spice(ctx, c.spice, tokenHyps, tokenRefs)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		metrics = append(metrics, eval.CaptionMetric{Name: "SPICE", Of: eval.MeanOf(scores), Images: scores})
+		slow = append(slow, eval.CaptionMetric{Name: "SPICE", Of: eval.MeanOf(scores), Images: scores})
 	}
-	return metrics, nil
+	return own, slow, nil
+}
+
+func tokensOf(images []fileID, texts map[fileID][]string, captions map[fileID]string) ([]string, [][]string) {
+	hyps, refs := make([]string, len(images)), make([][]string, len(images))
+	for i, id := range images {
+		hyps[i], refs[i] = captions[id], texts[id]
+	}
+	return eval.TokenizeCaptions(hyps, refs)
+}
+
+// openMeteor opens the lists that --meteor names.
+func openMeteor(path string) (*meteor.Data, error) {
+	switch path {
+	case "":
+		return nil, nil
+	case "stem":
+		return &meteor.Data{}, nil
+	}
+	return meteor.Open(path)
 }
 
 func (c *captionScoring) score(ctx context.Context, notes io.Writer) (*captionReport, []metric, error) {
 	refs, err := readReferences(c.refs, c.slice)
 	if err != nil {
+		return nil, nil, err
+	}
+	if c.meteor, err = openMeteor(c.meteorPath); err != nil {
 		return nil, nil, err
 	}
 	order, captions, err := refs.captionsFor(c.hyps)
@@ -252,10 +274,11 @@ func (c *captionScoring) score(ctx context.Context, notes io.Writer) (*captionRe
 	if left := len(refs.texts) - len(images); left > 0 {
 		fmt.Fprintf(notes, "goblip: warning: %s: %d of %d annotated images have no caption and are left out\n", c.hyps, left, len(refs.texts))
 	}
-	scored, err := c.metrics(ctx, images, refs.texts, captions)
+	own, slow, err := c.metrics(ctx, images, refs.texts, captions)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", c.hyps, err)
 	}
+	scored := slices.Concat(own, slow)
 	report := &captionReport{Overall: eval.ScoresOf(scored, nil)}
 	for _, id := range order {
 		report.Images = append(report.Images, imageScores{id, eval.ImageScores(scored, index[id])})
@@ -274,33 +297,40 @@ func (c *captionScoring) score(ctx context.Context, notes io.Writer) (*captionRe
 		if len(theirs) != len(images) {
 			return nil, nil, fmt.Errorf("%s captions %d images, %s %d: both must caption the same", c.against, len(theirs), c.hyps, len(images))
 		}
-		other, err := c.metrics(ctx, images, refs.texts, theirs)
+		own, slow, err := c.metrics(ctx, images, refs.texts, theirs)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", c.against, err)
 		}
-		others = named(other)
+		others = named(slices.Concat(own, slow))
 	}
 	if report.statistics, err = c.statistics(len(images), metrics, others); err != nil {
 		return nil, nil, err
 	}
 	if c.slice != "" {
-		report.Slices, err = c.slices(ctx, images, refs, captions)
+		report.Slices, err = c.slices(images, refs, captions, slow)
 	}
 	return report, metrics, err
 }
 
-// slices scores the images of each value of a field.
-func (c *captionScoring) slices(ctx context.Context, images []fileID, refs *references, captions map[fileID]string) (map[string]captionSlice, error) {
-	parts := map[string][]fileID{}
-	for _, id := range images {
+// slices scores the images of each value of a field; slow are metrics of all images, which are not computed again.
+func (c *captionScoring) slices(images []fileID, refs *references, captions map[fileID]string, slow []eval.CaptionMetric) (map[string]captionSlice, error) {
+	parts := map[string][]int{}
+	for i, id := range images {
 		name := refs.sliceOf[id]
-		parts[name] = append(parts[name], id)
+		parts[name] = append(parts[name], i)
 	}
 	out := map[string]captionSlice{}
 	for name, part := range parts {
-		scored, err := c.metrics(ctx, part, refs.texts, captions)
+		var ids []fileID
+		for _, i := range part {
+			ids = append(ids, images[i])
+		}
+		scored, err := eval.CaptionMetrics(tokensOf(ids, refs.texts, captions))
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", c.slice, name, err)
+		}
+		for _, m := range slow {
+			scored = append(scored, eval.CaptionMetric{Name: m.Name, Of: func([]int) float64 { return m.Of(part) }})
 		}
 		out[name] = captionSlice{len(part), eval.ScoresOf(scored, nil)}
 	}

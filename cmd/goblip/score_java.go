@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"goblip/eval"
 )
 
-// METEOR and SPICE need programs and data that are their authors': the user's own Java and jar files.
+// SPICE is its authors' program: the user's own Java and jar file.
 
-// java starts a jar with a limit of its memory; in a folder of its own, because METEOR looks for its data beside the jar.
+// java is the command that runs a jar with a limit of its memory, in the jar's folder.
 func java(ctx context.Context, memory, jar string, args ...string) (*exec.Cmd, *strings.Builder, error) {
 	path, err := filepath.Abs(jar)
 	if err != nil {
@@ -39,53 +35,6 @@ func lastLine(said *strings.Builder, err error) error {
 		return fmt.Errorf("%w: %s", err, last)
 	}
 	return err
-}
-
-// meteor asks the METEOR jar for the statistics of tokenised captions, as coco-caption does.
-func meteor(ctx context.Context, jar string, hyps []string, refs [][]string) ([]eval.MeteorStats, error) {
-	command, said, err := java(ctx, "2G", jar, "-", "-", "-stdio", "-l", "en", "-norm")
-	if err != nil {
-		return nil, err
-	}
-	in, err := command.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	go func() { // what it reads and what it answers would block each other
-		w := bufio.NewWriter(in)
-		for i, hyp := range hyps {
-			hyp = strings.ReplaceAll(strings.ReplaceAll(hyp, "|||", ""), "  ", " ")
-			fmt.Fprintf(w, "SCORE ||| %s ||| %s\n", strings.Join(refs[i], " ||| "), hyp)
-		}
-		_ = w.Flush() // a program that ended early is noticed by its answers
-		_ = in.Close()
-	}()
-	stats := make([]eval.MeteorStats, 0, len(hyps))
-	lines := bufio.NewScanner(out)
-	for len(stats) < len(hyps) && lines.Scan() {
-		s, err := eval.ParseMeteorStats(lines.Text())
-		if err != nil {
-			_ = command.Process.Kill()
-			_ = command.Wait()
-			return nil, fmt.Errorf("%s: %w", jar, err)
-		}
-		stats = append(stats, s)
-	}
-	err = errors.Join(lines.Err(), command.Wait())
-	if err == nil && len(stats) < len(hyps) {
-		err = fmt.Errorf("answered %d of %d captions", len(stats), len(hyps))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", jar, lastLine(said, err))
-	}
-	return stats, nil
 }
 
 // spice asks the SPICE jar for the F-score of each image.

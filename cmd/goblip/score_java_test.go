@@ -21,20 +21,16 @@ func fakeJava(t *testing.T, script string) (jar string) {
 	return jar
 }
 
-func TestScoreWithJars(t *testing.T) {
+func TestScoreSPICE(t *testing.T) {
 	refs := writeTestFile(t, "refs.json", testAnnotations)
 	hyps := writeTestFile(t, "hyps.json", `[{"image_id": "b", "caption": "two blue squares"}, {"image_id": 7, "caption": "a circle"}]`)
-	perfect := "3.0 3.0 0.0 0.0 3.0 3.0 0.0 0.0 0 0 0 0 0 0 0 0 0 0 0 0 1.0 3.0 3.0"
-	for _, c := range []struct{ name, script, flag, want string }{
-		{"METEOR", "while read line; do case \"$line\" in SCORE*) echo " + perfect + ";; esac; done", "--meteor", ""},
-		{"METEOR that fails", "echo broken >&2; exit 3", "--meteor", "exit status 3: broken"},
-		{"METEOR that stops", "read line; echo " + perfect, "--meteor", "answered 1 of 2"},
-		{"METEOR that says something else", "echo hello; cat >/dev/null", "--meteor", "want 23"},
-		{"SPICE", `while [ "$1" != -out ]; do shift; done; echo '[{"image_id": 0, "scores": {"All": {"f": 0.25}}}, {"image_id": 1, "scores": {"All": {"f": 0.75}}}]' >"$2"`, "--spice", ""},
-		{"SPICE without an image", `while [ "$1" != -out ]; do shift; done; echo '[{"image_id": 0, "scores": {"All": {"f": 0.25}}}]' >"$2"`, "--spice", "scores of 1 images, want 2"},
+	for _, c := range []struct{ name, script, want string }{
+		{"SPICE", `while [ "$1" != -out ]; do shift; done; echo '[{"image_id": 0, "scores": {"All": {"f": 0.25}}}, {"image_id": 1, "scores": {"All": {"f": 0.75}}}]' >"$2"`, ""},
+		{"a program that fails", "echo broken >&2; exit 3", "exit status 3: broken"},
+		{"SPICE without an image", `while [ "$1" != -out ]; do shift; done; echo '[{"image_id": 0, "scores": {"All": {"f": 0.25}}}]' >"$2"`, "scores of 1 images, want 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, c.flag, fakeJava(t, c.script), "--json")
+			out, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--spice", fakeJava(t, c.script), "--json")
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("error %v, want %q", err, c.want)
@@ -45,18 +41,18 @@ func TestScoreWithJars(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got struct {
-				Overall struct{ METEOR, SPICE float64 }
-				Images  []struct{ METEOR, SPICE float64 }
+				Overall struct{ SPICE float64 }
+				Images  []struct{ SPICE float64 }
 			}
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatal(err)
 			}
-			if c.flag == "--meteor" && (got.Overall.METEOR != 1 || got.Images[1].METEOR != 1) || c.flag == "--spice" && (got.Overall.SPICE != 0.5 || got.Images[0].SPICE != 0.75) {
+			if got.Overall.SPICE != 0.5 || got.Images[0].SPICE != 0.75 {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
-	if _, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--meteor", "nowhere.jar"); err == nil || !strings.Contains(err.Error(), "nowhere.jar") {
+	if _, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--spice", "nowhere.jar"); err == nil || !strings.Contains(err.Error(), "nowhere.jar") {
 		t.Errorf("no jar: %v", err)
 	}
 }

@@ -93,8 +93,12 @@ func (o *scoreOptions) statistics(n int, metrics, others []metric) (s statistics
 
 // print writes a table of metrics with all that was computed of them.
 func (s *statistics) print(out io.Writer, metrics []metric, format string) error {
+	width := 12
 	for _, m := range metrics {
-		line := fmt.Sprintf("%-14s"+format, m.name, m.of(nil))
+		width = max(width, len(m.name))
+	}
+	for _, m := range metrics {
+		line := fmt.Sprintf("%-*s"+format, width+2, m.name, m.of(nil))
 		if i, ok := s.Intervals[m.name]; ok {
 			line += fmt.Sprintf("  ["+format+", "+format+"]", i.Low, i.High)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,37 @@ func TestScoreCaption(t *testing.T) {
 	}
 	if out, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps); err != nil || !strings.Contains(out, "CIDEr") {
 		t.Errorf("without --json: %q, %v", out, err)
+	}
+}
+
+// TestScoreMeteor: without the authors' lists the figure has another name, and no other metric changes.
+func TestScoreMeteor(t *testing.T) {
+	refs := writeTestFile(t, "refs.json", `{"images": [{"id": 1, "domain": "near"}, {"id": 2, "domain": "out"}],
+		"annotations": [{"image_id": 1, "caption": "red circles"}, {"image_id": 2, "caption": "two blue squares"}]}`)
+	hyps := writeTestFile(t, "hyps.json", `[{"image_id": 1, "caption": "a red circle"}, {"image_id": 2, "caption": "two blue squares"}]`)
+	out, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--meteor", "stem", "--slice", "domain", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Overall map[string]float64
+		Images  []map[string]float64
+		Slices  map[string]map[string]float64
+	}
+	decode(t, out, &got)
+	const name = "METEOR_exact_stem"
+	// "red" matches, "circle" by its stem (0.6): precision 1.6/3, recall 1.6/2, one piece of two words.
+	if m := got.Images[0][name]; math.Abs(m-1/(0.15*3/1.6+0.85*2/1.6)*(1-0.6*math.Pow(0.5, 0.2))) > 1e-9 || m >= 1 || got.Images[1][name] != 1 {
+		t.Errorf("images %v", got.Images)
+	}
+	if _, there := got.Overall["METEOR"]; there || got.Overall[name] <= got.Images[0][name] || got.Slices["near"][name] != got.Images[0][name] || got.Slices["out"][name] != 1 {
+		t.Errorf("overall %v, slices %v", got.Overall, got.Slices)
+	}
+	if out, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--meteor", "stem"); err != nil || !strings.Contains(out, name+"  ") {
+		t.Errorf("table %q, %v", out, err)
+	}
+	if _, err := runScore(t, "caption", "--refs", refs, "--hyps", hyps, "--meteor", "nowhere.jar"); err == nil || !strings.Contains(err.Error(), "nowhere.jar") {
+		t.Errorf("no jar: %v", err)
 	}
 }
 
