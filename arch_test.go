@@ -35,6 +35,7 @@ var mayImport = map[string]string{
 	"eval":                "eval", // strings and numbers: cmd brings them
 	"eval/ptb":            "",     // tokens of captions
 	"eval/report":         "eval train/runlog",
+	"notebooks":           "models datasets checkpoints infer train eval capfilt notebooks",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests
 	"cmd":                 "models datasets checkpoints infer train eval capfilt scripts cmd",
