@@ -36,6 +36,7 @@ var mayImport = map[string]string{
 	"eval/ptb":            "",     // tokens of captions
 	"eval/meteor":         "",     // one metric of captions
 	"eval/report":         "eval train/runlog",
+	"notebooks":           "models datasets checkpoints infer train eval capfilt notebooks",
 	"internal":            "internal",
 	"internal/golden":     "checkpoints", // reference data of parity tests
 	"cmd":                 "models datasets checkpoints infer train eval capfilt scripts cmd",

@@ -29,6 +29,7 @@
 //	eval/         metrics, from strings and numbers alone
 //	  ptb/ meteor/  tokens of captions; METEOR, whose lists of words a user brings
 //	  report/       report.html
+//	notebooks/    tours of all this, in cells; small/ trains what they look at, show/ draws it
 //	internal/     pjrt finds and opens the backend; bounded reads files of others;
 //	              golden reads reference data
 //	cmd/goblip/   the only main: wires all of the above

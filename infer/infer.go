@@ -8,6 +8,7 @@
 //	features.go   the frozen image encoder's states, in memory
 //	feature_cache.go  the same in files (cache/), and what they depend on
 //	retriever.go  BLIP-2's stage 1, or a BLIP: embeddings, similarity, match
+//	looks.go      where the queries of stage 1 look in pictures
 //	captioner.go  a stage-2 model: captions and answers
 //	blip.go       a BLIP's tensors, and its graphs for retrieval
 //	blip_writer.go  a BLIP that captions or answers; what all writers have in common

@@ -42,6 +42,7 @@ type Retriever struct {
 	store                         *model.Store
 	images                        pixelGraph
 	image, text, similarity, pair *model.Exec
+	look                          func(scope *model.Scope, states, ids, mask *Node) blip2.Output // nil: it has no queries
 }
 
 // retrieval are the graphs of a Retriever. states are the image tower's before its final norm
@@ -122,6 +123,9 @@ func (r *Retriever) loadBLIP2(folder *checkpoints.Folder) (retrieval, error) {
 	}
 	_, err = folder.LoadWith(r.store, want, checkpoints.LoadOptions{ConvertFloats: true, Backend: r.backend,
 		IgnoreUnexpected: func(name string) bool { return blip2.IsPretraining(name) || IsPositionIDs(name) }})
+	r.look = func(scope *model.Scope, states, ids, mask *Node) blip2.Output {
+		return blip2.Look(scope, cfg, states, ids, mask)
+	}
 	return stage1{cfg}, err
 }
 

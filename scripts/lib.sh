@@ -42,3 +42,29 @@ has_plugin() {
 	*'"kind": "go"'*) return 1 ;;
 	esac
 }
+
+# get_go_tools FOLDER PROGRAM@VERSION... builds programs into a folder under the user's cache, and prints it. A module
+# of their own keeps them out of go.mod; "go install" wants a list of versions, which not every module proxy serves.
+get_go_tools() {
+	local folder=${XDG_CACHE_HOME:-$HOME/.cache}/goblip/tools/$1 scratch program programs=() built=1
+	shift
+	for program in "$@"; do
+		programs+=("${program%@*}")
+		[ -x "$folder/$(basename "${program%@*}")" ] || built=
+	done
+	if [ -z "$built" ]; then
+		scratch=$(mktemp -d)
+		(
+			cd "$scratch" && go mod init scratch &&
+				for program in "$@"; do go get -tool "$program" || exit; done &&
+				mkdir bin && go build -o bin/ "${programs[@]}" &&
+				mkdir -p "$folder" && mv bin/* "$folder/"
+		) >"$scratch/log" 2>&1 || {
+			tail -n 3 "$scratch/log" >&2
+			rm -rf "$scratch"
+			return 1
+		}
+		rm -rf "$scratch"
+	fi
+	printf '%s\n' "$folder"
+}

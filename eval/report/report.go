@@ -7,6 +7,7 @@
 //	results.go  Results, the figures of results.json, and the headline figures made of them
 //	page.go     Report -> the strings and numbers that the template places
 //	chart.go    logged steps -> the lines of a small chart
+//	curves.go   the same as a picture of its own
 //	page.html, parts.html, page.css   the template, what pages share, their style; embedded
 package report
 

@@ -3,6 +3,7 @@
 //	config.go    config.json of Blip2ForImageTextRetrieval, Blip2ForConditionalGeneration, InstructBLIP
 //	qformer.go   the Q-Former: queries and text, self- and cross-attention, the three masks
 //	stage1.go    what stage 1 reads off it: features, match logits, text logits
+//	look.go      where the queries look in pictures
 //	stage2.go    soft visual prompt in front of OPT
 //	stage2_t5.go the same in T5's encoder
 //	instruct.go  InstructBLIP: the Q-Former reads the instruction too

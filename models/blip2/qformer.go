@@ -34,6 +34,9 @@ type Pass struct {
 	// QueriesOnly: what Text becomes is not needed, so the last layer computes queries alone. Mask is the
 	// same for all rows then, [batch, 1, 1, past+seq].
 	QueriesOnly bool
+
+	// Look keeps where the queries looked, Output.Looks.
+	Look bool
 }
 
 // Output of a Pass; KV are the keys and values of this pass' own tokens, per layer.
@@ -41,6 +44,7 @@ type Output struct {
 	Queries, Text *Node // [batch, queries, hidden], [batch, text, hidden]
 	KV            []KV
 	States        []*Node // before each layer and after the last: [batch, queries+text, hidden], or queries alone
+	Looks         []*Node // of a Pass with Look: the weights of each cross-attention, float32 [batch, heads, queries, patches]
 }
 
 // Encode runs the layers. Self-attention is shared by queries and text; cross-attention, in every
@@ -57,8 +61,11 @@ func Encode(scope *model.Scope, cfg *QFormerConfig, p Pass) Output {
 	out := Output{States: []*Node{x}}
 	for i := range cfg.NumHiddenLayers {
 		x = nn.Block(x, func(x *Node) *Node {
-			x, own := encodeLayer(layerScope(scope, i), cfg, i, p, queries, x)
+			x, own, looks := encodeLayer(layerScope(scope, i), cfg, i, p, queries, x)
 			out.KV = append(out.KV, KV{nn.Kept(own.Key), nn.Kept(own.Value)})
+			if p.Look && looks != nil {
+				out.Looks = append(out.Looks, nn.Kept(looks))
+			}
 			return x
 		})
 		out.States = append(out.States, x)
@@ -72,10 +79,11 @@ func Encode(scope *model.Scope, cfg *QFormerConfig, p Pass) Output {
 	return out
 }
 
-// encodeLayer runs layer i over x, queries then text: its output, and its own keys and values.
-func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries int, x *Node) (*Node, KV) {
+// encodeLayer runs layer i over x, queries then text: its output, its own keys and values, and the weights
+// of its cross-attention (nil: it has none).
+func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries int, x *Node) (out *Node, own KV, looks *Node) {
 	attention := layer.At("attention")
-	own := keysValues(attention.At("attention"), cfg, x)
+	own = keysValues(attention.At("attention"), cfg, x)
 	all := own
 	if p.Past != nil {
 		all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
@@ -85,12 +93,12 @@ func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries 
 	if last {
 		x = Slice(x, AxisRange(), AxisRange(0, queries))
 	}
-	x = attend(attention, cfg, x, all, p.Mask)
+	x, _ = attend(attention, cfg, x, all, p.Mask)
 	var parts []*Node
 	if queries > 0 {
 		q := Slice(x, AxisRange(), AxisRange(0, queries))
 		if i%cfg.CrossAttentionFrequency == 0 {
-			q = attend(layer.At("crossattention"), cfg, q, p.Images[i], nil)
+			q, looks = attend(layer.At("crossattention"), cfg, q, p.Images[i], nil)
 		}
 		parts = append(parts, feedForward(layer.At("intermediate_query"), layer.At("output_query"), cfg, q))
 	}
@@ -99,9 +107,9 @@ func encodeLayer(layer *model.Scope, cfg *QFormerConfig, i int, p Pass, queries 
 		parts = append(parts, feedForward(layer.At("intermediate"), layer.At("output"), cfg, t))
 	}
 	if len(parts) == 2 {
-		return Concatenate(parts, 1), own
+		return Concatenate(parts, 1), own, looks
 	}
-	return parts[0], own
+	return parts[0], own, looks
 }
 
 func layerScope(scope *model.Scope, i int) *model.Scope {
@@ -145,11 +153,13 @@ func keysValues(scope *model.Scope, cfg *QFormerConfig, x *Node) KV {
 	}
 }
 
-// attend is post-norm multi-head attention of x over kv, with its residual: -> [batch, seq, hidden].
-func attend(scope *model.Scope, cfg *QFormerConfig, x *Node, kv KV, mask *Node) *Node {
+// attend is post-norm multi-head attention of x over kv, with its residual: -> [batch, seq, hidden], and its
+// weights [batch, heads, seq, keys].
+func attend(scope *model.Scope, cfg *QFormerConfig, x *Node, kv KV, mask *Node) (out, weights *Node) {
 	query := nn.Heads(nn.Linear(scope.At("attention").At("query"), x, cfg.HiddenSize), cfg.NumAttentionHeads)
-	out := nn.Attend(query, kv.Key, kv.Value, mask, cfg.AttentionProbsDropoutProb)
-	return project(scope.At("output"), cfg, out, x)
+	weights = nn.AttentionWeights(query, kv.Key, mask)
+	out = nn.WeightedSum(weights, kv.Value, cfg.AttentionProbsDropoutProb)
+	return project(scope.At("output"), cfg, out, x), weights
 }
 
 // feedForward is the block's MLP of one kind of token, with its residual and norm.

@@ -19,14 +19,19 @@ type Images struct {
 	Features *Node // projected, normalized [batch, queries, projection]
 }
 
-// EncodeImages runs the queries over frozen image states (before the final norm, which is trained
-// here): states [batch, patches, image_hidden].
-func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
+// prepareImages fills KV and Queries.
+func prepareImages(scope *model.Scope, cfg *Config, states *Node) Images {
 	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, nn.Compute(states))
-	im := Images{
+	return Images{
 		KV:      ImageKV(scope, &cfg.QFormer, embeds),
 		Queries: EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
 	}
+}
+
+// EncodeImages runs the queries over frozen image states (before the final norm, which is trained
+// here): states [batch, patches, image_hidden].
+func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
+	im := prepareImages(scope, cfg, states)
 	out := Encode(scope, &cfg.QFormer, Pass{Queries: im.Queries, Images: im.KV})
 	im.Output, im.Past = out.Queries, out.KV
 	return im
@@ -56,12 +61,21 @@ func Similarity(features, text *Node) *Node {
 // queries [pairs, queries, hidden], images with pairs rows, ids, mask int32 [pairs, text]
 // -> logits [pairs, 2], index 1 = match: itm_head on every query, then the mean.
 func Match(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mask *Node) *Node {
-	text := EmbedText(scope, &cfg.QFormer, ids, nil)
-	pairs, n := queries.Shape().Dim(0), queries.Shape().Dim(1)
-	visible := Concatenate([]*Node{ones(mask, pairs, 1, n), paddingMask(mask)}, 2) // [pairs, 1, queries+text]
-	out := Encode(scope, &cfg.QFormer, Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text), QueriesOnly: true})
+	out := Encode(scope, &cfg.QFormer, matchPass(scope, cfg, queries, images, ids, mask))
 	logits := nn.Linear(scope.At("itm_head"), out.Queries, 2) // [pairs, queries, 2]
 	return ConvertDType(ReduceMean(logits, 1), dtypes.Float32)
+}
+
+func matchPass(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mask *Node) Pass {
+	text := EmbedText(scope, &cfg.QFormer, ids, nil)
+	visible := MatchMask(mask, queries.Shape().Dim(1))
+	return Pass{Queries: queries, Text: text, Images: images, Mask: nn.AdditiveMask(visible, text), QueriesOnly: true}
+}
+
+// MatchMask is what ITM's queries and text see, the same for all of them: queries, and text but its padding.
+// mask int32 [pairs, text] -> bool [pairs, 1, queries+text].
+func MatchMask(mask *Node, queries int) *Node {
+	return Concatenate([]*Node{ones(mask, mask.Shape().Dim(0), 1, queries), paddingMask(mask)}, 2)
 }
 
 // GenerateText is image-grounded text generation (ITG): every text token sees all queries, through
@@ -70,13 +84,18 @@ func Match(scope *model.Scope, cfg *Config, queries *Node, images []KV, ids, mas
 // ids start with [DEC] instead of [CLS].
 func GenerateText(scope *model.Scope, cfg *Config, past []KV, ids, mask *Node) *Node {
 	text := EmbedText(scope, &cfg.QFormer, ids, nil)
-	batch, length := ids.Shape().Dim(0), ids.Shape().Dim(1)
-	queries := past[0].Key.Shape().Dim(2)
-	causal := BroadcastToDims(nn.Causal(ids.Graph(), length), batch, length, length)
-	causal = LogicalAnd(causal, BroadcastToDims(paddingMask(mask), batch, length, length))
-	visible := Concatenate([]*Node{ones(mask, batch, length, queries), causal}, 2) // [batch, text, queries+text]
+	visible := GenerateMask(mask, past[0].Key.Shape().Dim(2))
 	out := Encode(scope, &cfg.QFormer, Pass{Text: text, Past: past, Mask: nn.AdditiveMask(visible, text)})
 	return TextLogits(scope, cfg, out.Text)
+}
+
+// GenerateMask is what each word of ITG's text sees: all queries, itself and the words before it.
+// mask int32 [batch, text] -> bool [batch, text, queries+text].
+func GenerateMask(mask *Node, queries int) *Node {
+	batch, length := mask.Shape().Dim(0), mask.Shape().Dim(1)
+	causal := BroadcastToDims(nn.Causal(mask.Graph(), length), batch, length, length)
+	causal = LogicalAnd(causal, BroadcastToDims(paddingMask(mask), batch, length, length))
+	return Concatenate([]*Node{ones(mask, batch, length, queries), causal}, 2)
 }
 
 // TextLogits is BERT's language-model head over the word table: [..., hidden] -> float32 [..., vocab].

@@ -23,17 +23,33 @@ func MergeHeads(x *Node) *Node {
 // broadcasts to [batch, heads, seq, keys]; nil lets everything see everything.
 // dropout applies to the attention weights, as in BERT. Softmax is in float32.
 func Attend(query, key, value, mask *Node, dropout float64) *Node {
-	headDim := query.Shape().Dim(-1)
-	return AttendUnscaled(MulScalar(query, 1/math.Sqrt(float64(headDim))), key, value, mask, dropout)
+	return WeightedSum(AttentionWeights(query, key, mask), value, dropout)
 }
 
 // AttendUnscaled is Attend without the division by the root of head_dim, as T5 has it.
 func AttendUnscaled(query, key, value, mask *Node, dropout float64) *Node {
+	return WeightedSum(unscaledWeights(query, key, mask), value, dropout)
+}
+
+// AttentionWeights is the first half of Attend, how much each of seq looks at each of keys:
+// -> float32 [batch, heads, seq, keys], whose rows sum to 1.
+func AttentionWeights(query, key, mask *Node) *Node {
+	headDim := query.Shape().Dim(-1)
+	return unscaledWeights(MulScalar(query, 1/math.Sqrt(float64(headDim))), key, mask)
+}
+
+func unscaledWeights(query, key, mask *Node) *Node {
 	scores := single(Einsum("bhqd,bhkd->bhqk", query, key))
 	if mask != nil {
 		scores = Add(scores, single(mask))
 	}
-	weights := Dropout(ConvertDType(Softmax(scores, -1), value.DType()), dropout)
+	return Softmax(scores, -1)
+}
+
+// WeightedSum is the second half of Attend, what is read there: weights [batch, heads, seq, keys],
+// value [batch, heads, keys, head_dim] -> [batch, seq, hidden].
+func WeightedSum(weights, value *Node, dropout float64) *Node {
+	weights = Dropout(ConvertDType(weights, value.DType()), dropout)
 	return MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
 }
 

@@ -1,7 +1,7 @@
 // Package nn holds the few layers that every model shares.
 //
 //	nn.go        Linear, LayerNorm, Embedding, PatchEmbedding: PyTorch names and layout
-//	attention.go multi-head attention over [batch, heads, seq, head_dim], masks
+//	attention.go multi-head attention over [batch, heads, seq, head_dim], its weights, masks
 //	precision.go the type that a graph computes in
 //	block.go     transformer blocks that the backward pass computes again
 //	transposed.go the layout of weights for use without training

@@ -1,0 +1,54 @@
+package small
+
+import (
+	"os"
+
+	"goblip/datasets/shapes"
+	"goblip/train/recipes"
+)
+
+// quick says whether a few steps will do: the notebooks then show that everything works, and learn nothing.
+func quick() bool { return os.Getenv("GOBLIP_QUICK") == "1" }
+
+// Steps is n, or a few if GOBLIP_QUICK=1.
+func Steps(n int) int {
+	if quick() {
+		return max(n/50, 4)
+	}
+	return n
+}
+
+// Corpus is a sixth of the quickstart's.
+func Corpus() shapes.Config {
+	c := shapes.Default()
+	c.Train, c.Val, c.Test = 4000, 100, 200
+	return c
+}
+
+// CLIP is the quickstart's image tower after a fifth of its steps.
+func CLIP() *recipes.CLIPSettings {
+	s := recipes.DefaultCLIP()
+	s.Steps, s.WarmupSteps = Steps(900), 100
+	return s
+}
+
+// LM is the quickstart's language model after a fifth of its steps.
+func LM() *recipes.LMSettings {
+	s := recipes.DefaultLM()
+	s.Steps, s.WarmupSteps = Steps(250), 50
+	return s
+}
+
+// Stage1 has any pictures in a batch, not ones that look alike: ITM learns to tell those apart only later.
+func Stage1() *recipes.Stage1Settings {
+	s := recipes.DefaultStage1()
+	s.Steps, s.WarmupSteps, s.Alike = Steps(180), 40, 1
+	return s
+}
+
+// Stage2 shows questions beside captions, so that the same model answers.
+func Stage2() *recipes.Stage2Settings {
+	s := recipes.DefaultStage2()
+	s.Steps, s.WarmupSteps, s.QuestionShare = Steps(250), 40, 0.3
+	return s
+}
