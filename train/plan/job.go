@@ -27,7 +27,8 @@ type Job struct {
 	Steps     int    // optimizer steps
 	Precision string // of train.Precisions
 	Remat     string // of train.Checkpoints
-	Source    string // where sizes, batch and steps come from
+
+	Source string // where sizes, batch and steps come from
 }
 
 // Visions and LLMs are the towers that BLIP-2 was trained with, by name.
@@ -141,11 +142,7 @@ func (j *Job) Objective() (objective.Objective, []shapes.Shape) {
 		obj = objective.Stage2(cfg)
 		inputs = append(inputs, text)
 	}
-	onStates := obj.Build
-	obj.Build = func(scope *model.Scope, in []*Node) []*Node {
-		return onStates(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
-	}
-	return obj, inputs
+	return obj.On(func(scope *model.Scope, pixels *Node) *Node { return infer.ImageStates(scope, &cfg.Vision, pixels) }), inputs
 }
 
 // Settings are those of the trainer that runs the job on so many devices.

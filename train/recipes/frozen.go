@@ -31,9 +31,9 @@ type frozen struct {
 func freezeEncoder(backend compute.Backend, store *model.Store, cfg *blip2.Config, obj objective.Objective, pictures int, quiet bool) *frozen {
 	f := &frozen{objective: obj, backend: backend, store: store, cfg: cfg, kept: infer.FitsInMemory(&cfg.Vision, pictures), quiet: quiet}
 	if !f.kept {
-		f.objective.Build = func(scope *model.Scope, in []*Node) []*Node {
-			return obj.Build(scope, append([]*Node{infer.ImageStatesOf(scope, &cfg.Vision, f.processor, in[0])}, in[1:]...))
-		}
+		f.objective = obj.On(func(scope *model.Scope, pixels *Node) *Node {
+			return infer.ImageStatesOf(scope, &cfg.Vision, f.processor, pixels)
+		})
 	}
 	return f
 }
