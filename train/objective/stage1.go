@@ -22,6 +22,11 @@ type Stage1 struct {
 	// WithoutITG leaves the generation loss out (the paper's table 6).
 	WithoutITG bool
 
+	// SendStates gathers the states of hard negative pictures instead of their keys and values, and
+	// projects them again. Several devices then send each other one tensor of a picture instead of two
+	// for each cross-attention, and no gradient comes back. The losses are the same.
+	SendStates bool
+
 	// Negatives replaces the sampling of hard negatives; for tests.
 	Negatives func(imageToText, textToImage *Node) (imageOfText, textOfImage *Node)
 }
@@ -66,7 +71,13 @@ func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stag
 	same := sameImage(images)
 	l.contrast(scope, s, same)
 	imageOfText, textOfImage := s.negatives(l.ImageToText, l.TextToImage, same)
-	l.match(scope, s, ids, mask, blip2.TakeKV(l.Images.KV, imageOfText), blip2.Take(ids, textOfImage), blip2.Take(mask, textOfImage))
+	var others []blip2.KV
+	if s.SendStates {
+		others = blip2.OtherImages(scope, s.Config, blip2.Take(states, imageOfText))
+	} else {
+		others = blip2.TakeKV(l.Images.KV, imageOfText)
+	}
+	l.match(scope, s, ids, mask, others, blip2.Take(ids, textOfImage), blip2.Take(mask, textOfImage))
 	if !s.WithoutITG {
 		l.generate(scope, s, ids, mask)
 	}

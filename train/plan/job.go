@@ -28,6 +28,8 @@ type Job struct {
 	Precision string // of train.Precisions
 	Remat     string // of train.Checkpoints
 
+	SendStates bool // objective.Stage1.SendStates, which runs on several devices have
+
 	Source string // where sizes, batch and steps come from
 }
 
@@ -133,7 +135,7 @@ func (j *Job) Objective() (objective.Objective, []shapes.Shape) {
 	var obj objective.Objective
 	switch {
 	case j.Stage == 1:
-		obj = objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1}.Objective(j.Batch)
+		obj = objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1, SendStates: j.SendStates}.Objective(j.Batch)
 		inputs = append(inputs, shapes.Make(dtypes.Int32, j.Batch))
 	case cfg.T5 != nil:
 		obj = objective.Stage2T5(cfg)

@@ -117,7 +117,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		return none, fmt.Errorf("stage1: %w", err)
 	}
 	decoder, _ := words.ID(text.DecToken)
-	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG}
+	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG, SendStates: o.Devices > 1}
 	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(compared), max(p.Len(), held(o).Len()), o.Quiet)
 	r := &recipe{
 		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
