@@ -51,23 +51,29 @@ def sizes(text):
     return [(kind, [int(d) for d in dims.split(",") if d]) for kind, dims in SHAPE.findall(text)]
 
 
-def size(text):
-    return [BYTES[kind] * math.prod(dims) for kind, dims in sizes(text)]
+def nbytes(kind, dims):
+    return BYTES[kind] * math.prod(dims)
 
 
 def collectives(hlo):
-    """Number of each collective and the bytes of its results on a device."""
+    """Number of each collective, the bytes of its results on a device, and its largest tensors."""
     found = {}
     for line in hlo.splitlines():
         m = re.search(r"= (.*?) (%s)(-start)?\(" % "|".join(COLLECTIVES), line)
         if not m:
             continue
-        parts = size(m.group(1))
+        parts = sizes(m.group(1))
         if m.group(3) and m.group(2) != "all-reduce":  # the result of a start is (operands, results, ...)
             parts = parts[len(parts) // 2:]
-        entry = found.setdefault(m.group(2), {"count": 0, "bytes": 0})
+        entry = found.setdefault(m.group(2), {"count": 0, "bytes": 0, "tensors": {}})
         entry["count"] += 1
-        entry["bytes"] += sum(parts)
+        for kind, dims in parts:
+            entry["bytes"] += nbytes(kind, dims)
+            key = (kind, *dims)
+            entry["tensors"][key] = entry["tensors"].get(key, 0) + 1
+    for entry in found.values():
+        kinds = [{"type": kind, "dims": dims, "count": n, "bytes": n * nbytes(kind, dims)} for (kind, *dims), n in entry.pop("tensors").items()]
+        entry["largest"] = sorted(kinds, key=lambda k: -k["bytes"])[:6]
     return found
 
 
@@ -128,6 +134,7 @@ def main():
     args = parser.parse_args()
     if args.target in TOPOLOGIES:
         for key, value in dict(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost",
+                               ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # there is no TPU that two could fight for
                                TPU_ACCELERATOR_TYPE=TOPOLOGIES[args.target][0]).items():
             os.environ.setdefault(key, value)
     else:

@@ -36,6 +36,11 @@ func declare(backend compute.Backend, store *model.Store, obj objective.Objectiv
 	if !slices.Contains(Shards, t.shard) {
 		return nil, nil, fmt.Errorf("shard %q is none of %v", set.Shard, Shards)
 	}
+	if set.Whole && t.accum > 1 {
+		if t.whole = obj.Chunked != nil; !t.whole {
+			return nil, nil, fmt.Errorf("this objective cannot compute the losses of a batch from micro-batches of it")
+		}
+	}
 	var used []*model.Variable
 	carried := map[*model.Variable]bool{} // changed by the objective from step to step
 	rng := shapes.Make(dtypes.Uint64, RNGStateShape.Dimensions...)

@@ -43,6 +43,11 @@ var devicesCases = map[string]devicesCase{
 		obj, batch := tinyStage1(8)
 		return newTrainer(t, golden.Backend(t), model.NewStore(), obj, Settings{AdamW: testAdam, Seed: 9, Devices: on.devices, Shard: on.shard}, batch(0)), batch
 	}},
+	"stage1 in chunks": {on: []division{{1, "none"}, {2, "optimizer"}}, steps: 2, divided: "qformer/encoder/layer/0/intermediate/dense/weight", trainer: func(t *testing.T, on division) (*Trainer, func(seed uint64) []*tensors.Tensor) {
+		obj, batch := tinyStage1(8)
+		return newTrainer(t, golden.Backend(t), model.NewStore(), obj,
+			Settings{AdamW: testAdam, Seed: 9, Devices: on.devices, Shard: on.shard, Accumulate: 2, Whole: true}, parts(t, batch(0), 2)[0]), batch
+	}},
 	"blip": {on: []division{{1, "none"}, {2, "none"}}, steps: 3, trainer: func(t *testing.T, on division) (*Trainer, func(seed uint64) []*tensors.Tensor) {
 		obj, batch := tinyPretraining(4)
 		return newTrainer(t, golden.Backend(t), model.NewStore(), whole(obj, 4),
@@ -101,7 +106,7 @@ func trainOnDevices(t *testing.T, c devicesCase) {
 		trainer, batch := c.trainer(t, on)
 		of := map[string][]float32{}
 		for n := range c.steps {
-			result := step(t, trainer, n, batch(uint64(n)))
+			result := step(t, trainer, n, parts(t, batch(uint64(n)), trainer.accum)...)
 			for _, v := range result.Terms {
 				of["losses"] = append(of["losses"], float32(v))
 			}

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/gomlx/compute/distributed"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -29,13 +31,20 @@ func (t *Trainer) distribute(n, inputs int) error {
 		return err
 	}
 	t.replicated = distributed.NewReplicatedShardingSpec(t.mesh)
-	specs := []*distributed.ShardingSpec{t.replicated, t.replicated}
-	for range inputs {
-		specs = append(specs, t.sharded)
-	}
-	for _, e := range []*model.Exec{t.update, t.collect, t.measure} {
+	divide := func(e *model.Exec, shared, divided int) {
+		specs := slices.Repeat([]*distributed.ShardingSpec{t.replicated}, shared)
+		specs = append(specs, slices.Repeat([]*distributed.ShardingSpec{t.sharded}, divided)...)
 		e.AutoSharding(t.mesh).WithInputShardingSpecs(specs...)
 	}
+	divide(t.measure, 2, inputs)
+	in := inputs
+	if t.chunks != nil {
+		divide(t.chunks.features, 1, inputs)
+		divide(t.chunks.compare, 1, t.objective.Chunked.NumFeatures+inputs-1)
+		in += len(t.chunks.partners) + t.objective.Chunked.NumFeatures
+	}
+	divide(t.update, 2, in)
+	divide(t.collect, 2, in)
 	if t.shard == "none" {
 		return nil
 	}
@@ -78,7 +87,14 @@ func (t *Trainer) divided(shape shapes.Shape) (*distributed.ShardingSpec, error)
 // divideOutputs tells a program how its results are to be divided: the variables that it changes, as
 // they are stored, and then n numbers for all.
 func (t *Trainer) divideOutputs(e *model.Exec, g *Graph, n int) {
-	if t.mesh == nil || t.shard == "none" {
+	if t.shard != "none" {
+		t.wholeOutputs(e, g, n)
+	}
+}
+
+// wholeOutputs is divideOutputs for results that are not scalars, which XLA would divide as it likes.
+func (t *Trainer) wholeOutputs(e *model.Exec, g *Graph, n int) {
+	if t.mesh == nil {
 		return
 	}
 	var specs []*distributed.ShardingSpec

@@ -1,6 +1,7 @@
 // Package train turns an objective into training steps and runs them.
 //
 //	trainer.go   one step as a compiled graph: losses, gradient, clipping, AdamW
+//	chunked.go   losses over all micro-batches of a step
 //	declare.go   what a model trains and what is frozen
 //	shard.go     what several devices divide among each other
 //	export.go    the step as a program for other devices
@@ -46,6 +47,7 @@ type Trainer struct {
 	compute   dtypes.DType
 	shard     string // of Shards
 	recompute bool   // the inside of blocks, for the backward pass
+	whole     bool   // losses are those of all micro-batches together
 
 	compilations int               // of programs, so far
 	vars         []*model.Variable // trained, in creation order
@@ -58,6 +60,7 @@ type Trainer struct {
 	sharded, replicated *distributed.ShardingSpec
 	collect, update     *model.Exec
 	measure             *model.Exec
+	chunks              *chunks // nil: each micro-batch has losses of its own
 }
 
 // Precisions are what a step may compute in. With bf16 weights and optimizer state stay float32, and
@@ -78,6 +81,7 @@ type Settings struct {
 	Precision  string                 // of Precisions; empty: f32
 	Shard      string                 // of Shards; empty: none
 	Checkpoint string                 // of Checkpoints; empty: none
+	Whole      bool                   // losses that compare samples see all micro-batches of a step: objective.Chunked
 
 	InitializerRange float64 // standard deviation of new weights; 0: BERT's 0.02
 }
@@ -127,6 +131,11 @@ func (t *Trainer) state() []string {
 // prepare makes the programs; they are compiled when they are first run.
 func (t *Trainer) prepare(backend compute.Backend, devices, inputs int) (err error) {
 	store := t.store
+	if t.whole {
+		if err := t.prepareChunks(backend); err != nil {
+			return err
+		}
+	}
 	if t.update, err = model.NewExec(backend, store, t.step(true)); err != nil {
 		return err
 	}
@@ -151,7 +160,11 @@ func (t *Trainer) overwrite(backend compute.Backend) {
 		return
 	}
 	t.changed = map[string]bool{}
-	for _, e := range []*model.Exec{t.update, t.collect} {
+	changing := []*model.Exec{t.update, t.collect}
+	if t.chunks != nil {
+		changing = append(changing, t.chunks.compare)
+	}
+	for _, e := range changing {
 		name := fmt.Sprintf("step %d", programs.Add(1))
 		e.WithName(name)
 		b.Overwrite(name, func(input string) bool { return t.changed[input] })
@@ -165,7 +178,7 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 	return func(scope *model.Scope, in []*Node) []*Node {
 		t.in(in[0].Graph())
 		nn.Train(in[0])
-		scalars := Split(in[1], 0, 3)
+		scalars := Split(in[1], 0, in[1].Shape().Size())
 		for i := range scalars {
 			scalars[i] = Reshape(scalars[i])
 		}
@@ -174,10 +187,13 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		for i, v := range t.carried {
 			before[i] = v.NodeValue(g)
 		}
-		losses := t.objective.Build(scope.At("model"), in[2:])
-		total := losses[0]
-		for _, l := range losses[1:] {
-			total = Add(total, l)
+		var total *Node
+		var losses []*Node
+		if t.chunks != nil {
+			total, losses = t.chunkLosses(scope.At("model"), in[2:], scalars[3])
+		} else {
+			losses = t.objective.Build(scope.At("model"), in[2:])
+			total = sum(losses)
 		}
 		weights := make([]*Node, len(t.vars))
 		for i, v := range t.vars {
@@ -186,12 +202,10 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		grads := Gradient(total, weights...)
 		if t.accum > 1 {
 			for i, v := range t.vars {
-				sum := t.store.GetVariable(statePath(v, accumulators))
-				grads[i] = Add(sum.NodeValue(g), DivScalar(grads[i], float64(t.accum)))
+				var sum *model.Variable
+				sum, grads[i] = t.accumulate(g, v, DivScalar(grads[i], float64(t.accum)))
 				if update {
 					sum.SetNodeValue(ZerosLike(grads[i]))
-				} else {
-					sum.SetNodeValue(grads[i])
 				}
 			}
 		}
@@ -203,11 +217,7 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		if update {
 			t.adam.apply(t.store, t.vars, grads, norm, scalars[0], scalars[1], scalars[2], keep)
 		}
-		for v := range t.store.IterVariables() {
-			if t.changed != nil {
-				t.changed[v.Path()] = v.ChangedInGraph(g)
-			}
-		}
+		t.noteChanges(g)
 		e := t.collect
 		if update {
 			e = t.update
@@ -215,6 +225,31 @@ func (t *Trainer) step(update bool) func(scope *model.Scope, in []*Node) []*Node
 		t.divideOutputs(e, g, len(losses)+1)
 		return append(losses, norm)
 	}
+}
+
+// accumulate adds a gradient to those of the step so far.
+func (t *Trainer) accumulate(g *Graph, v *model.Variable, grad *Node) (*model.Variable, *Node) {
+	sum := t.store.GetVariable(statePath(v, accumulators))
+	grad = Add(sum.NodeValue(g), grad)
+	sum.SetNodeValue(grad)
+	return sum, grad
+}
+
+// noteChanges remembers which variables the program being compiled changes.
+func (t *Trainer) noteChanges(g *Graph) {
+	for v := range t.store.IterVariables() {
+		if t.changed != nil {
+			t.changed[v.Path()] = v.ChangedInGraph(g)
+		}
+	}
+}
+
+func sum(losses []*Node) *Node {
+	total := losses[0]
+	for _, l := range losses[1:] {
+		total = Add(total, l)
+	}
+	return total
 }
 
 // in makes a graph compute in the trainer's precision.
@@ -246,7 +281,7 @@ func (t *Trainer) Evaluate(batches int, data func(i int) ([]*tensors.Tensor, err
 		if err != nil {
 			return nil, err
 		}
-		outputs, err := t.call(t.measure, append([]*tensors.Tensor{nn.StepRNG(t.seed, -1-i), tensors.FromValue([]float32{0, 0, 0})}, batch...))
+		outputs, err := t.call(t.measure, 2, append([]*tensors.Tensor{nn.StepRNG(t.seed, -1-i), tensors.FromValue([]float32{0, 0, 0})}, batch...))
 		if err != nil {
 			return nil, err
 		}
@@ -271,27 +306,45 @@ func (t *Trainer) Step(step int, lr float64, batches [][]*tensors.Tensor) (StepR
 	}
 	var result StepResult
 	c1, c2 := t.adam.biasCorrections(step + 1)
+	scalars := []float32{float32(lr), c1, c2}
+	var compared []float64
+	var beside [][]*tensors.Tensor
+	if t.chunks != nil {
+		var words float32
+		var err error
+		if compared, beside, words, err = t.compareChunks(step, batches); err != nil {
+			return result, fmt.Errorf("step %d: %w", step, err)
+		}
+		scalars = append(scalars, words)
+	}
 	for i, batch := range batches {
 		exec := t.collect
 		if i == t.accum-1 {
 			exec = t.update
 		}
 		rng := nn.StepRNG(t.seed, step*t.accum+i)
-		outputs, err := t.call(exec, append([]*tensors.Tensor{rng, tensors.FromValue([]float32{float32(lr), c1, c2})}, batch...))
+		in := append([]*tensors.Tensor{rng, tensors.FromValue(scalars)}, batch...)
+		if t.chunks != nil {
+			in = append(in, beside[i]...)
+		}
+		outputs, err := t.call(exec, 2, in)
 		if err != nil {
 			return result, fmt.Errorf("step %d: %w", step, err)
 		}
-		if result.Terms == nil {
-			result.Terms = make([]float64, len(t.objective.Terms))
+		values := slices.Clone(compared)
+		for _, out := range outputs[:len(outputs)-1] {
+			values = append(values, float64(tensors.ToScalar[float32](out)))
 		}
-		for j := range result.Terms {
-			value := float64(tensors.ToScalar[float32](outputs[j]))
+		if result.Terms == nil {
+			result.Terms = make([]float64, len(values))
+		}
+		for j, value := range values {
 			if math.IsNaN(value) || math.IsInf(value, 0) {
 				return result, fmt.Errorf("step %d: loss term %q is %v", step, t.objective.Terms[j].Name, value)
 			}
 			result.Terms[j] += value / float64(t.accum)
 		}
-		result.GradNorm = float64(tensors.ToScalar[float32](outputs[len(result.Terms)]))
+		result.GradNorm = float64(tensors.ToScalar[float32](outputs[len(outputs)-1]))
 	}
 	if math.IsNaN(result.GradNorm) || math.IsInf(result.GradNorm, 0) {
 		return result, fmt.Errorf("step %d: the gradient norm is %v although every loss term is finite", step, result.GradNorm)
@@ -299,7 +352,8 @@ func (t *Trainer) Step(step int, lr float64, batches [][]*tensors.Tensor) (StepR
 	return result, nil
 }
 
-func (t *Trainer) call(exec *model.Exec, inputs []*tensors.Tensor) ([]*tensors.Tensor, error) {
+// call runs a program: the first inputs are for all devices, the others are divided among them.
+func (t *Trainer) call(exec *model.Exec, shared int, inputs []*tensors.Tensor) ([]*tensors.Tensor, error) {
 	args := make([]any, len(inputs))
 	for i, in := range inputs {
 		if t.mesh == nil {
@@ -307,7 +361,7 @@ func (t *Trainer) call(exec *model.Exec, inputs []*tensors.Tensor) ([]*tensors.T
 			continue
 		}
 		spec := t.sharded
-		if i < 2 {
+		if i < shared {
 			spec = t.replicated
 		}
 		shard, err := dtensor.ShardTensor(spec, in)
@@ -316,7 +370,8 @@ func (t *Trainer) call(exec *model.Exec, inputs []*tensors.Tensor) ([]*tensors.T
 		}
 		args[i] = shard
 	}
-	return exec.Call(args...)
+	outputs, err := exec.Call(args...)
+	return outputs[:len(outputs)/t.Devices()], err // all devices have the same
 }
 
 // Trained returns the variables that steps change, trained or carried over, by tensor name, with their
@@ -421,6 +476,10 @@ func (t *Trainer) Finalize() {
 	t.update.Finalize()
 	t.collect.Finalize()
 	t.measure.Finalize()
+	if t.chunks != nil {
+		t.chunks.features.Finalize()
+		t.chunks.compare.Finalize()
+	}
 }
 
 // Release drops the optimizer's state and leaves the trained weights in the store as single values,

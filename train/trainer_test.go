@@ -40,13 +40,18 @@ func tinyLM(dropout float64) (objective.Objective, func(rows int, seed uint64) [
 
 // tinyStage1 is stage 1 with dropout and sampled negatives, and a maker of batches.
 func tinyStage1(batch int) (objective.Objective, func(seed uint64) []*tensors.Tensor) {
+	stage1, data := tinyStage1Sizes()
+	return stage1.Objective(batch), func(seed uint64) []*tensors.Tensor { return data(batch, seed) }
+}
+
+func tinyStage1Sizes() (objective.Stage1, func(batch int, seed uint64) []*tensors.Tensor) {
 	cfg := blip2.Default()
 	cfg.NumQueryTokens, cfg.ImageTextHiddenSize, cfg.Vision.HiddenSize = 3, 8, 12
 	q := &cfg.QFormer
 	q.VocabSize, q.HiddenSize, q.NumHiddenLayers, q.NumAttentionHeads, q.IntermediateSize = 40, 16, 1, 2, 24
 	q.MaxPositionEmbeddings, q.EncoderHiddenSize = 8, 12
 	stage1 := objective.Stage1{Config: &cfg, DecoderID: 39, Smoothing: 0.1}
-	return stage1.Objective(batch), func(seed uint64) []*tensors.Tensor {
+	return stage1, func(batch int, seed uint64) []*tensors.Tensor {
 		const patches, length = 4, 6
 		rng := rand.New(rand.NewPCG(seed, 2))
 		states := make([]float32, batch*patches*12)

@@ -52,9 +52,18 @@ type compiled struct {
 	ProductFlops   float64 `json:"product_flops,omitempty"`
 	BytesAccessed  float64 `json:"bytes_accessed,omitempty"`
 	Collectives    map[string]struct {
-		Count int     `json:"count"`
-		Bytes float64 `json:"bytes"`
+		Count   int      `json:"count"`
+		Bytes   float64  `json:"bytes"`
+		Largest []tensor `json:"largest"`
 	} `json:"collectives"`
+}
+
+// tensor is a kind of result of a collective.
+type tensor struct {
+	Type  string  `json:"type"`
+	Dims  []int   `json:"dims"`
+	Count int     `json:"count"`
+	Bytes float64 `json:"bytes"` // of all of them
 }
 
 func newPlanCommand() *cobra.Command {
@@ -103,6 +112,7 @@ func (p *planCommand) run(cmd *cobra.Command, recipe string) error {
 	if err != nil {
 		return err
 	}
+	job.SendStates = slice.Count > 1
 	if p.batch == 0 {
 		job.Batch = (job.Batch + slice.Count - 1) / slice.Count * slice.Count
 	}
@@ -229,6 +239,10 @@ func (p *planCommand) print(out io.Writer, job *plan.Job, slice plan.Devices, r 
 	if !e.Fits {
 		fits = "DOES NOT FIT; try more chips, --checkpointing blocks, --shard optimizer or full, a smaller --batch"
 	}
+	sent := ""
+	for _, t := range e.Traffic {
+		sent += fmt.Sprintf("    %-11s %s: %s\n", size(t.Bytes), t.What, t.Why)
+	}
 	_, err := fmt.Fprintf(out, `%s on %s, %s, batch %d (%d a chip), %d steps; sizes of %s
   parameters    %.1f M trained, %.1f M frozen
   memory/chip   %s of %s: %s
@@ -237,12 +251,12 @@ func (p *planCommand) print(out io.Writer, job *plan.Job, slice plan.Devices, r 
     gradients   %s, and copies in %s %s
     activations %s, working %s
   a step, chip  %.3g flop, %s read and written, %s sent
-  roofline      compute %s, memory %s, interconnect %s: %s bound
+%s  roofline      compute %s, memory %s, interconnect %s: %s bound
   step time     %s (compute at %.0f %% of the peak)
   the recipe    %.1f days, %.0f chip hours
 `, r.Recipe, slice, e.Precision, e.Batch, e.Batch/e.Devices, r.Steps, job.Source, float64(e.Trained)/1e6, float64(e.Frozen)/1e6,
 		size(e.MemoryTotal), size(slice.Chip.Memory), fits, size(m.Weights), size(m.Optimizer), size(m.Gradients), e.Precision, size(m.Copies),
-		size(m.Activations), size(m.Working), e.Flops, size(e.Bytes), size(e.Sent),
+		size(m.Activations), size(m.Working), e.Flops, size(e.Bytes), size(e.Sent), sent,
 		milliseconds(e.Compute), milliseconds(e.MemoryTime), milliseconds(e.Interconnect), e.Bound, milliseconds(e.Step), 100*slice.Chip.MFU, e.Days, e.ChipHours)
 	return err
 }
@@ -269,6 +283,9 @@ func (r *planResult) printCompiled(out io.Writer) error {
 	for _, name := range []string{"all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"} {
 		if k, ok := c.Collectives[name]; ok {
 			fmt.Fprintf(out, "  %-20s %4d, %s\n", name, k.Count, size(k.Bytes))
+			for _, t := range k.Largest {
+				fmt.Fprintf(out, "    %-11s %d x %s%v\n", size(t.Bytes), t.Count, t.Type, t.Dims)
+			}
 		}
 	}
 	return nil

@@ -136,9 +136,9 @@ func TestSimilarity(t *testing.T) {
 	golden.Near(t, "similarity", got[0], tensors.FromValue([][]float32{{1, 0.6}, {0.6, -0.28}, {0, 0.8}}), 1e-6, 0)
 }
 
-// TestPairImages wants of three judgements for each text those of its own picture, of the other one
+// TestBesideImages wants of three judgements for each text those of its own picture, of the other one
 // that was asked for, and of its own again.
-func TestPairImages(t *testing.T) {
+func TestBesideImages(t *testing.T) {
 	c := golden.Open(t, stage1Case)
 	store, vision, cfg := lavisModel(t, c)
 	others := []int32{3, 0, 3, 1}
@@ -154,7 +154,7 @@ func TestPairImages(t *testing.T) {
 			}
 			taken = append(taken, kv)
 		}
-		return []*Node{Match(scope, &cfg, queries, PairImages(im.KV, in[3]), ids, mask), Match(scope, &cfg, queries, taken, ids, mask)}
+		return []*Node{Match(scope, &cfg, queries, BesideImages(im.KV, TakeKV(im.KV, in[3])), ids, mask), Match(scope, &cfg, queries, taken, ids, mask)}
 	}).Run(c.Input("pixel_values"), c.Input("input_ids"), c.Input("attention_mask"), tensors.FromValue(others), tensors.FromValue(pictures))
 	golden.Near(t, "pairs", out[0], out[1], 1e-6, 0)
 	if d := out[0].Shape().Dimensions; !slices.Equal(d, []int{12, 2}) {

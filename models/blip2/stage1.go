@@ -21,7 +21,7 @@ type Images struct {
 
 // prepareImages fills KV and Queries.
 func prepareImages(scope *model.Scope, cfg *Config, states *Node) Images {
-	embeds := vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, nn.Compute(states))
+	embeds := embedImages(scope, cfg, states)
 	return Images{
 		KV:      ImageKV(scope, &cfg.QFormer, embeds),
 		Queries: EmbedQueries(scope, cfg, embeds, embeds.Shape().Dim(0)),
@@ -35,6 +35,15 @@ func EncodeImages(scope *model.Scope, cfg *Config, states *Node) Images {
 	out := Encode(scope, &cfg.QFormer, Pass{Queries: im.Queries, Images: im.KV})
 	im.Output, im.Past = out.Queries, out.KV
 	return im
+}
+
+// OtherImages are the keys and values of pictures that are only matched: states as EncodeImages has them.
+func OtherImages(scope *model.Scope, cfg *Config, states *Node) []KV {
+	return ImageKV(scope, &cfg.QFormer, embedImages(scope, cfg, states))
+}
+
+func embedImages(scope *model.Scope, cfg *Config, states *Node) *Node {
+	return vit.PostLayerNorm(scope.At("vision_model"), &cfg.Vision, nn.Compute(states))
 }
 
 // ProjectImages fills Features: vision_projection, then unit length.
@@ -117,14 +126,14 @@ func Temperature(scope *model.Scope, like *Node) *Node {
 // Take picks rows of a batch: x [batch, ...], rows int32 [n] -> [n, ...].
 func Take(x, rows *Node) *Node { return nn.Lookup(x, rows) }
 
-// PairImages puts beside each picture another one, rows int32 [batch], and itself again: keys and
-// values of 3*batch pictures for Match. Only the other ones are gathered, since the gradient of what
-// is gathered has to be scattered back, and devices have to send it to each other.
-func PairImages(kvs []KV, rows *Node) []KV {
-	out := TakeKV(kvs, rows)
+// BesideImages puts beside each picture another one, and itself again: keys and values of 3*batch
+// pictures for Match. Only the other ones are gathered, since the gradient of what is gathered has to
+// be scattered back, and devices have to send it to each other.
+func BesideImages(kvs, others []KV) []KV {
+	out := make([]KV, len(kvs))
 	for i, kv := range kvs {
 		if kv.Key != nil {
-			out[i] = KV{Triple(kv.Key, out[i].Key, kv.Key), Triple(kv.Value, out[i].Value, kv.Value)}
+			out[i] = KV{Triple(kv.Key, others[i].Key, kv.Key), Triple(kv.Value, others[i].Value, kv.Value)}
 		}
 	}
 	return out

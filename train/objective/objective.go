@@ -2,6 +2,7 @@
 //
 //	objective.go      the type, and what is common
 //	stage1.go         ITC + ITM + ITG of BLIP-2 (paper, section 3.2)
+//	chunked.go        the losses of a batch from chunks of it
 //	stage2.go         language modelling after a soft visual prompt (section 3.3)
 //	stage2_t5.go      prefix language modelling with a T5
 //	blip_pretrain.go  ITC, ITM and LM of BLIP, and its fine-tuning for retrieval
@@ -28,8 +29,9 @@ type Term struct {
 // Objective builds the losses of one batch, each a scalar, in the order of Terms. Their sum is
 // minimized. scope is the root of the model's variables.
 type Objective struct {
-	Terms []Term
-	Build func(scope *model.Scope, inputs []*Node) []*Node
+	Terms   []Term
+	Build   func(scope *model.Scope, inputs []*Node) []*Node
+	Chunked *Chunked // nil: only a batch as a whole, or losses that compare no samples
 }
 
 // maskedMean averages values where weights is not zero: both [...], weights int32 or float32.

@@ -22,6 +22,11 @@ type Stage1 struct {
 	// WithoutITG leaves the generation loss out (the paper's table 6).
 	WithoutITG bool
 
+	// SendStates gathers the states of hard negative pictures instead of their keys and values, and
+	// projects them again. Several devices then send each other one tensor of a picture instead of two
+	// for each cross-attention, and no gradient comes back. The losses are the same.
+	SendStates bool
+
 	// Negatives replaces the sampling of hard negatives; for tests.
 	Negatives func(imageToText, textToImage *Node) (imageOfText, textOfImage *Node)
 }
@@ -40,7 +45,7 @@ func (s Stage1) Objective(batch int) Objective {
 	if !s.WithoutITG {
 		terms = append(terms, Term{"itg", nn.SmoothedFloor(s.Config.QFormer.VocabSize, s.Smoothing), "floor"})
 	}
-	return Objective{Terms: terms, Build: func(scope *model.Scope, in []*Node) []*Node {
+	return Objective{Terms: terms, Chunked: s.chunked(), Build: func(scope *model.Scope, in []*Node) []*Node {
 		l := s.Losses(scope, in[0], in[1], in[2], in[3])
 		losses := []*Node{l.ITC, l.ITM}
 		if !s.WithoutITG {
@@ -62,27 +67,28 @@ type Stage1Losses struct {
 
 // Losses builds the four passes of stage 1; see Objective for the inputs.
 func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stage1Losses {
-	cfg := s.Config
-	var l Stage1Losses
-	l.Images = blip2.EncodeImages(scope, cfg, states)
-	blip2.ProjectImages(scope, cfg, &l.Images)
-	l.TextFeatures, l.TextStates = blip2.TextFeatures(scope, cfg, ids, mask)
-
+	l := s.encode(scope, states, ids, mask)
 	same := sameImage(images)
 	l.contrast(scope, s, same)
-
 	imageOfText, textOfImage := s.negatives(l.ImageToText, l.TextToImage, same)
-	l.MatchLogits = s.match(scope, l.Images, ids, mask, imageOfText, textOfImage)
-	batch := ids.Shape().Dim(0)
-	labels := Const(ids.Graph(), []int32{1, 0, 0})
-	labels = Reshape(BroadcastToDims(InsertAxes(labels, 0), batch, 3), 3*batch)
-	l.ITM = ReduceAllMean(nn.CrossEntropy(l.MatchLogits, labels, 0))
-
-	if !s.WithoutITG {
-		decoder := nn.WithFirst(ids, s.DecoderID)
-		l.TextLogits = blip2.GenerateText(scope, cfg, l.Images.Past, allButLast(decoder), allButLast(mask))
-		l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
+	var others []blip2.KV
+	if s.SendStates {
+		others = blip2.OtherImages(scope, s.Config, blip2.Take(states, imageOfText))
+	} else {
+		others = blip2.TakeKV(l.Images.KV, imageOfText)
 	}
+	l.match(scope, s, ids, mask, others, blip2.Take(ids, textOfImage), blip2.Take(mask, textOfImage))
+	if !s.WithoutITG {
+		l.generate(scope, s, ids, mask)
+	}
+	return l
+}
+
+// encode runs the two passes of pictures and texts alone.
+func (s Stage1) encode(scope *model.Scope, states, ids, mask *Node) (l Stage1Losses) {
+	l.Images = blip2.EncodeImages(scope, s.Config, states)
+	blip2.ProjectImages(scope, s.Config, &l.Images)
+	l.TextFeatures, l.TextStates = blip2.TextFeatures(scope, s.Config, ids, mask)
 	return l
 }
 
@@ -124,14 +130,21 @@ func (s Stage1) negatives(imageToText, textToImage, same *Node) (imageOfText, te
 	return draw(textToImage), draw(imageToText)
 }
 
-// match runs the joint pass over (text, image), (text, negative image) and (negative text, image)
-// of each pair. The three are stacked beside the pair, [batch, 3, ...], so that data-parallel
-// devices keep their own rows. -> logits [3*batch, 2].
-func (s Stage1) match(scope *model.Scope, im blip2.Images, ids, mask, imageOfText, textOfImage *Node) *Node {
+// match is ITM: the joint pass over (text, image), (text, other image) and (other text, image) of each
+// pair. The three are stacked beside the pair, [batch, 3, ...], so that data-parallel devices keep
+// their own rows.
+func (l *Stage1Losses) match(scope *model.Scope, s Stage1, ids, mask *Node, otherImages []blip2.KV, otherIDs, otherMask *Node) {
 	batch := ids.Shape().Dim(0)
-	texts := func(x *Node) *Node { return blip2.Triple(x, x, blip2.Take(x, textOfImage)) }
-	return blip2.Match(scope, s.Config, blip2.EmbedQueries(scope, s.Config, im.Queries, 3*batch),
-		blip2.PairImages(im.KV, imageOfText), texts(ids), texts(mask))
+	l.MatchLogits = blip2.Match(scope, s.Config, blip2.EmbedQueries(scope, s.Config, l.Images.Queries, 3*batch),
+		blip2.BesideImages(l.Images.KV, otherImages), blip2.Triple(ids, ids, otherIDs), blip2.Triple(mask, mask, otherMask))
+	l.ITM = pairLoss(l.MatchLogits)
+}
+
+// generate is ITG: the text after [DEC], from the pictures' queries.
+func (l *Stage1Losses) generate(scope *model.Scope, s Stage1, ids, mask *Node) {
+	decoder := nn.WithFirst(ids, s.DecoderID)
+	l.TextLogits = blip2.GenerateText(scope, s.Config, l.Images.Past, allButLast(decoder), allButLast(mask))
+	l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
 }
 
 // sameImage compares picture numbers: int32 [batch] -> bool [batch, batch].

@@ -105,10 +105,7 @@ func (c *counter) t5(t *t5.Config, batch, read, written int) {
 
 // Count counts a step of the job.
 func (j *Job) Count() Work {
-	c := counter{width: 4, remat: j.Remat == "blocks"}
-	if j.Precision == "bf16" {
-		c.width = 2
-	}
+	c := counter{width: j.width(), remat: j.Remat == "blocks"}
 	c.image(&j.Config.Vision, j.Batch)
 	if j.Stage == 1 {
 		c.stage1(j)

@@ -81,6 +81,9 @@ func (c *counter) stage1(j *Job) {
 	// Matching takes rows of the pictures' keys and values for each of its three kinds of pair.
 	crossed := (q.NumHiddenLayers + q.CrossAttentionFrequency - 1) / q.CrossAttentionFrequency
 	c.keep(3*j.Batch*patches*crossed, 2*q.HiddenSize, c.width)
+	if j.SendStates {
+		c.crossKV(q, j.Batch*patches)
+	}
 	c.encode(q, pass{batch: 3 * j.Batch, queries: queries, text: j.Text, patches: patches, queriesOnly: true})
 	c.linear(3*j.Batch*queries, q.HiddenSize, 2, trained)
 	c.encode(q, pass{batch: j.Batch, text: j.Text - 1, past: queries})

@@ -5,6 +5,7 @@
 //	params.go   its parameters
 //	count.go    its arithmetic and activations, layer by layer; count_qformer.go, count_llm.go
 //	devices.go  accelerators
+//	traffic.go  what chips send each other, and why
 //	estimate.go memory and time on some of them
 //	program.go  the arithmetic in an exported step, to check the count
 package plan

@@ -26,27 +26,29 @@ func (m Memory) Total() float64 {
 
 // Estimate is what a job needs on a slice, counted from its sizes alone.
 type Estimate struct {
-	Device       string  `json:"device"`
-	Devices      int     `json:"devices"`
-	Precision    string  `json:"precision"`
-	Shard        string  `json:"shard"`
-	Checkpoint   string  `json:"checkpoint"`
-	Batch        int     `json:"batch"`
-	Trained      int     `json:"trained_parameters"`
-	Frozen       int     `json:"frozen_parameters"`
-	Memory       Memory  `json:"memory_bytes"` // of a chip
-	MemoryTotal  float64 `json:"memory_total_bytes"`
-	Fits         bool    `json:"fits"`
-	Flops        float64 `json:"flops"`             // of a chip in a step
-	Bytes        float64 `json:"bytes"`             // that a chip reads and writes in a step
-	Sent         float64 `json:"collective_bytes"`  // that a chip sends in a step
-	Compute      float64 `json:"compute_seconds"`   // at the share of the peak that training usually reaches
-	MemoryTime   float64 `json:"memory_seconds"`    // at full bandwidth
-	Interconnect float64 `json:"interconnect_secs"` // at full bandwidth
-	Bound        string  `json:"bound"`             // the longest of the three
-	Step         float64 `json:"step_seconds"`
-	Days         float64 `json:"days"`
-	ChipHours    float64 `json:"chip_hours"`
+	Device       string    `json:"device"`
+	Devices      int       `json:"devices"`
+	Precision    string    `json:"precision"`
+	Shard        string    `json:"shard"`
+	Checkpoint   string    `json:"checkpoint"`
+	Batch        int       `json:"batch"`
+	Trained      int       `json:"trained_parameters"`
+	Frozen       int       `json:"frozen_parameters"`
+	Memory       Memory    `json:"memory_bytes"` // of a chip
+	MemoryTotal  float64   `json:"memory_total_bytes"`
+	DeviceMemory float64   `json:"device_memory_bytes"` // of a chip
+	Fits         bool      `json:"fits"`
+	Flops        float64   `json:"flops"`            // of a chip in a step
+	Bytes        float64   `json:"bytes"`            // that a chip reads and writes in a step
+	Sent         float64   `json:"collective_bytes"` // that a chip sends in a step
+	Traffic      []Traffic `json:"collectives"`
+	Compute      float64   `json:"compute_seconds"`   // at the share of the peak that training usually reaches
+	MemoryTime   float64   `json:"memory_seconds"`    // at full bandwidth
+	Interconnect float64   `json:"interconnect_secs"` // at full bandwidth
+	Bound        string    `json:"bound"`             // the longest of the three
+	Step         float64   `json:"step_seconds"`
+	Days         float64   `json:"days"`
+	ChipHours    float64   `json:"chip_hours"`
 }
 
 // usable is the share of a chip's memory that a program gets: the rest is the runtime's.
@@ -63,10 +65,7 @@ func (j *Job) Estimate(s Devices, shard string) (*Estimate, error) {
 	w, n := j.Count(), float64(s.Count)
 	trainedCount, frozenCount := j.Parameters()
 	t, f := float64(trainedCount), float64(frozenCount)
-	width := 4.0
-	if j.Precision == "bf16" {
-		width = 2
-	}
+	width := j.width()
 	weights, state := 1.0, 1.0 // shares that a chip holds
 	if shard != "none" {
 		state = 1 / n
@@ -86,15 +85,10 @@ func (j *Job) Estimate(s Devices, shard string) (*Estimate, error) {
 		m.Copies = width * t
 	}
 	e := &Estimate{Device: s.Chip.Name, Devices: s.Count, Precision: j.Precision, Shard: shard, Checkpoint: j.Remat, Batch: j.Batch,
-		Trained: trainedCount, Frozen: frozenCount, Memory: m, MemoryTotal: m.Total(), Fits: m.Total() <= usable*s.Chip.Memory,
-		Flops: w.Flops() / n, Bytes: w.Moved/n + w.Read + 28*t*state}
-	if s.Count > 1 {
-		ring := (n - 1) / n
-		e.Sent = 2 * 4 * t * ring // gradients: summed, and given to all
-		if shard == "full" {
-			e.Sent += 2 * width * (t + f) * ring // weights, for both passes
-		}
-		e.Sent += 2 * j.features(width) * ring
+		Trained: trainedCount, Frozen: frozenCount, Memory: m, MemoryTotal: m.Total(), DeviceMemory: s.Chip.Memory, Fits: m.Total() <= usable*s.Chip.Memory,
+		Flops: w.Flops() / n, Bytes: w.Moved/n + w.Read + 28*t*state, Traffic: j.Traffic(s.Count, shard)}
+	for _, part := range e.Traffic {
+		e.Sent += part.Bytes
 	}
 	e.Compute = e.Flops / (s.Chip.Peak(j.Precision) * s.Chip.MFU)
 	e.MemoryTime, e.Interconnect = e.Bytes/s.Chip.Bandwidth, e.Sent/s.Chip.Link
@@ -110,16 +104,4 @@ func (j *Job) Estimate(s Devices, shard string) (*Estimate, error) {
 	e.Days = e.Step * float64(j.Steps) / 86400
 	e.ChipHours = e.Days * 24 * n
 	return e, nil
-}
-
-// features are the bytes of the whole batch's features that stage 1 compares across chips: those of
-// the contrastive loss, and the pictures' keys and values, of which matching takes wrong ones.
-func (j *Job) features(width float64) float64 {
-	if j.Stage != 1 {
-		return 0
-	}
-	c, q := &j.Config, &j.Config.QFormer
-	crossed := (q.NumHiddenLayers + q.CrossAttentionFrequency - 1) / q.CrossAttentionFrequency
-	contrast := float64(j.Batch) * float64(c.NumQueryTokens+1) * float64(c.ImageTextHiddenSize) * 4
-	return contrast + float64(j.Batch)*float64(c.Vision.Tokens())*2*float64(q.HiddenSize)*float64(crossed)*width
 }

@@ -27,7 +27,10 @@ type Job struct {
 	Steps     int    // optimizer steps
 	Precision string // of train.Precisions
 	Remat     string // of train.Checkpoints
-	Source    string // where sizes, batch and steps come from
+
+	SendStates bool // objective.Stage1.SendStates, which runs on several devices have
+
+	Source string // where sizes, batch and steps come from
 }
 
 // Visions and LLMs are the towers that BLIP-2 was trained with, by name.
@@ -132,7 +135,7 @@ func (j *Job) Objective() (objective.Objective, []shapes.Shape) {
 	var obj objective.Objective
 	switch {
 	case j.Stage == 1:
-		obj = objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1}.Objective(j.Batch)
+		obj = objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1, SendStates: j.SendStates}.Objective(j.Batch)
 		inputs = append(inputs, shapes.Make(dtypes.Int32, j.Batch))
 	case cfg.T5 != nil:
 		obj = objective.Stage2T5(cfg)
@@ -141,11 +144,7 @@ func (j *Job) Objective() (objective.Objective, []shapes.Shape) {
 		obj = objective.Stage2(cfg)
 		inputs = append(inputs, text)
 	}
-	onStates := obj.Build
-	obj.Build = func(scope *model.Scope, in []*Node) []*Node {
-		return onStates(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
-	}
-	return obj, inputs
+	return obj.On(func(scope *model.Scope, pixels *Node) *Node { return infer.ImageStates(scope, &cfg.Vision, pixels) }), inputs
 }
 
 // Settings are those of the trainer that runs the job on so many devices.

@@ -47,6 +47,8 @@ func (j *Job) qformerParameters() int {
 	return n
 }
 
+func (j *Job) towerParameters() float64 { return float64(visionParameters(&j.Config.Vision)) }
+
 func visionParameters(v *vit.Config) int {
 	h := v.HiddenSize
 	n := 3*v.PatchSize*v.PatchSize*h + h + v.Tokens()*h

@@ -49,6 +49,7 @@ func TestCountIsTheProgram(t *testing.T) {
 			t.Skip(err)
 		}
 		for _, c := range jobs {
+			c.job.SendStates = devices > 1
 			obj, inputs := c.job.Objective()
 			program, err := train.Export(e, obj, c.job.Settings(devices), inputs)
 			if err != nil {

@@ -89,9 +89,9 @@ func freezeEncoder(backend compute.Backend, store *model.Store, cfg *blip2.Confi
 		fits: infer.FitsInMemory(&cfg.Vision, max(p.Len(), held(o).Len()))}
 	f.given = o.FeatureCache != "" || f.fits && !e.augments()
 	if !f.given {
-		f.objective.Build = func(scope *model.Scope, in []*Node) []*Node {
-			return obj.Build(scope, append([]*Node{infer.ImageStatesOf(scope, &cfg.Vision, f.processor, in[0])}, in[1:]...))
-		}
+		f.objective = obj.On(func(scope *model.Scope, pixels *Node) *Node {
+			return infer.ImageStatesOf(scope, &cfg.Vision, f.processor, pixels)
+		})
 	}
 	return f
 }

@@ -45,7 +45,7 @@ import (
 type Common struct {
 	Steps      int    `json:"steps" help:"optimizer steps"`
 	Batch      int    `json:"batch" help:"pictures (or texts) a micro-batch, over all devices"`
-	Accumulate int    `json:"accumulate" help:"micro-batches a step; contrastive losses see one micro-batch at a time"`
+	Accumulate int    `json:"accumulate" help:"micro-batches a step; contrastive losses see one micro-batch at a time, but for itc_batch"`
 	Seed       uint64 `json:"seed" help:"of initial weights, order of the data, dropout and negatives"`
 
 	LearningRate  float64 `json:"learning_rate" help:"peak"`
@@ -158,6 +158,7 @@ type recipe struct {
 	settings  any // saved as config.json of the run
 	decays    func(name string, shape shapes.Shape) bool
 	trainable func(name string) bool
+	whole     bool // losses are those of all micro-batches of a step together
 	inputs    []shapes.Shape
 	records   int
 	corpus    string        // fingerprint of the data
@@ -186,7 +187,7 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 	adam.Decays = r.decays
 	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, train.Settings{
 		AdamW: adam, Seed: r.common.Seed, Devices: o.Devices, Accumulate: r.common.Accumulate, Trainable: r.trainable,
-		InitializerRange: r.common.InitRange, Precision: r.common.Precision, Checkpoint: r.common.Checkpointing, Shard: o.Shard,
+		InitializerRange: r.common.InitRange, Precision: r.common.Precision, Checkpoint: r.common.Checkpointing, Shard: o.Shard, Whole: r.whole,
 	}, r.inputs)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", r.name, err)

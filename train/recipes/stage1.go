@@ -31,6 +31,7 @@ type Stage1Settings struct {
 	Dropout        float64 `json:"dropout" help:"hidden and attention" source:"BERT: 0.1"`
 	Smoothing      float64 `json:"label_smoothing" help:"of ITC and ITG" source:"LAVIS blip2_qformer.py: 0.1"`
 	Keys           string  `json:"itc_keys" help:"compat: no gradient through the other side, as LAVIS; exact: gradient through both" source:"spec of LAVIS: compat"`
+	ITCBatch       string  `json:"itc_batch,omitempty" help:"micro (also when empty): ITC and hard negatives see one micro-batch; step: all those of a step, with exact gradients, for another forward pass" source:"ours"`
 	ITG            bool    `json:"itg" help:"image-grounded text generation" source:"BLIP-2 section 3.2 and table 6"`
 	Alike          int     `json:"alike" help:"a batch holds pictures in groups of this many that look alike to the frozen encoder, which makes in-batch negatives hard; 1: any order" source:"ours"`
 	VocabSize      int     `json:"vocab_size" help:"of the word list learnt from the captions, at most"`
@@ -62,6 +63,16 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	}
 	if s.Keys != "compat" && s.Keys != "exact" {
 		return none, fmt.Errorf("stage1: itc_keys %q is not compat or exact", s.Keys)
+	}
+	if s.ITCBatch != "" && s.ITCBatch != "micro" && s.ITCBatch != "step" {
+		return none, fmt.Errorf("stage1: itc_batch %q is not micro or step", s.ITCBatch)
+	}
+	whole, compared := s.ITCBatch == "step", s.Batch
+	if whole {
+		compared *= s.Accumulate
+		if s.TextBuckets > 1 {
+			return none, fmt.Errorf("stage1: itc_batch step needs texts of one length: text_buckets must be 0 or 1")
+		}
 	}
 	if s.Alike < 1 {
 		return none, fmt.Errorf("stage1: alike must be 1 or more")
@@ -110,12 +121,12 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 		return none, fmt.Errorf("stage1: %w", err)
 	}
 	decoder, _ := words.ID(text.DecToken)
-	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG}
-	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(s.Batch), &s.Encoding, s.Seed, p, o)
+	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG, SendStates: o.Devices > 1}
+	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(compared), &s.Encoding, s.Seed, p, o)
 	r := &recipe{
 		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
-		trainable: infer.Trainable,
-		inputs:    []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
+		trainable: infer.Trainable, whole: whole,
+		inputs: []shapes.Shape{frozen.shape(s.Batch), shapeInt32(s.Batch, length), shapeInt32(s.Batch, length), shapeInt32(s.Batch)},
 	}
 	batches := func(p *infer.Pictures) (batchFunc, error) {
 		captions, _, err := encodeCaptions(p.Set, words, length)
