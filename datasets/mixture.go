@@ -65,15 +65,18 @@ func OpenMixture(names []string, temperature float64, o Options) (*Set, error) {
 // Order is the order in which an epoch visits the records. A mixture visits as
 // many as it has, each source as often as its share says: it goes through a
 // source's records in an order of its own, and goes on there in the next epoch.
-func (s *Set) Order(seed uint64, epoch int) []int {
-	n := s.Len()
-	if len(s.Parts) == 0 {
+func (s *Set) Order(seed uint64, epoch int) []int { return MixedOrder(s.Parts, seed, epoch, s.Len()) }
+
+// MixedOrder is Set.Order of n things in parts that lie behind each other, each of which has one or more;
+// no parts: Order.
+func MixedOrder(parts []Part, seed uint64, epoch, n int) []int {
+	if len(parts) == 0 {
 		return Order(seed, epoch, n)
 	}
-	quotas := quotas(s.Parts, n)
+	quotas := quotas(parts, n)
 	out := make([]int, 0, n)
 	first := 0
-	for k, part := range s.Parts {
+	for k, part := range parts {
 		var order []int
 		round := -1
 		for j := range quotas[k] {

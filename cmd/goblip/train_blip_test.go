@@ -142,6 +142,19 @@ func TestBLIPRecipes(t *testing.T) {
 		succeed(t, flags("train blip/pretrain --json --resume --steps 6 --batch 4 --checkpoint-every 2 --data", data, "--val", test, "--eval-every 3 --out", cut, tinyBLIP)...)
 		sameRun(t, cut, whole)
 	})
+	t.Run("augmented", func(t *testing.T) { // and resumed, with paths dropped, from files instead of memory, of a mixture
+		mixture := []any{"--data", test + "#weight=2", "--set augment=randaugment --set drop_path=0.5"}
+		whole := pretrained(t, data, mixture...)
+		cut := copyOf(t, whole)
+		for _, gone := range []string{"final", filepath.Join("checkpoints", "step-00000006")} {
+			if err := os.RemoveAll(filepath.Join(cut, gone)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		succeed(t, flags(append([]any{"train blip/pretrain --json --resume --picture-memory 0 --steps 6 --batch 4 --checkpoint-every 2 --data", data, "--out", cut, tinyBLIP}, mixture...)...)...)
+		sameRun(t, cut, whole)
+		failOnce(t, exitFailed, []string{"augment \"more\""}, flags("train blip/caption --steps 2 --batch 4 --data", data, "--init", folder, "--out", filepath.Join(t.TempDir(), "x"), "--set augment=more")...)
+	})
 	t.Run("towers", func(t *testing.T) {
 		vision, _ := towers(t, data)
 		dir := pretrained(t, data, "--vision", vision)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -45,13 +46,25 @@ func Uniform(g *Graph, dims ...int) *Node {
 
 // Dropout zeroes elements with the given probability and scales the rest up, in training graphs.
 func Dropout(x *Node, rate float64) *Node {
+	return drop(x, rate, x.Shape().Dimensions)
+}
+
+// DropPath is Dropout of whole rows of the batch, the way through a branch beside a residual connection
+// (stochastic depth, https://arxiv.org/abs/1603.09382): x [batch, ...].
+func DropPath(x *Node, rate float64) *Node {
+	rows := slices.Repeat([]int{1}, x.Rank())
+	rows[0] = x.Shape().Dim(0)
+	return drop(x, rate, rows)
+}
+
+// drop draws once for each element of dims, which broadcast to x.
+func drop(x *Node, rate float64, dims []int) *Node {
 	s, _ := x.Graph().State(streamKey{}).(*stream)
 	if rate <= 0 || s == nil || !s.training {
 		return x
 	}
-	bits := s.bits(x.Shape().Dimensions)
-	keep := GreaterOrEqual(bits, Const(x.Graph(), uint32(math.Round(rate*(1<<32)))))
-	return Where(keep, MulScalar(x, 1/(1-rate)), ZerosLike(x))
+	keep := GreaterOrEqual(s.bits(dims), Const(x.Graph(), uint32(math.Round(rate*(1<<32)))))
+	return Where(BroadcastToDims(keep, x.Shape().Dimensions...), MulScalar(x, 1/(1-rate)), ZerosLike(x))
 }
 
 // bits are 32 random ones for each element: a hash of the element's number, the number of the draw,

@@ -164,3 +164,36 @@ func TestDropout(t *testing.T) {
 		t.Error("two layers, or two steps, share a mask")
 	}
 }
+
+// TestDropPath: whole rows are dropped or scaled up, about as many as the rate says, in training alone.
+func TestDropPath(t *testing.T) {
+	const rows, columns = 2000, 3
+	ones := make([]float32, rows*columns)
+	for i := range ones {
+		ones[i] = 1
+	}
+	x := tensors.FromFlatDataAndDimensions(ones, rows, 1, columns)
+	run := func(mode func(state *Node)) []float32 {
+		return tensors.MustCopyFlatData[float32](golden.New(t, golden.Go(t), model.NewStore(), func(_ *model.Scope, in []*Node) []*Node {
+			mode(in[1])
+			return []*Node{nn.DropPath(in[0], 0.25), in[1]}
+		}).Run(x, nn.StepRNG(3, 0))[0])
+	}
+	dropped := 0
+	for i, out := 0, run(nn.Train); i < len(out); i += columns {
+		if out[i] == 0 {
+			dropped++
+		}
+		if out[i] != out[i+1] || out[i] != out[i+2] || out[i] != 0 && math.Abs(float64(out[i])-1/0.75) > 1e-6 {
+			t.Fatalf("row %d became %v", i/columns, out[i:i+columns])
+		}
+	}
+	if dropped < 400 || dropped > 600 { // 500, five deviations of 19
+		t.Errorf("%d of %d rows dropped at rate 0.25", dropped, rows)
+	}
+	for _, v := range run(nn.Evaluate) {
+		if v != 1 {
+			t.Fatalf("in evaluation an element became %g", v)
+		}
+	}
+}

@@ -45,6 +45,15 @@ type Config struct {
 	// CheckpointedBlocks is how many of the last blocks keep nothing but their input for the gradient
 	// and compute the rest again: less memory, more time. A matter of a run, not of the model.
 	CheckpointedBlocks int `json:"-"`
+
+	// DropPath is how often a training graph drops the last block's branches; rises from 0 at the first
+	// block. A matter of a run, too.
+	DropPath float64 `json:"-"`
+}
+
+// dropPath is the rate of block i.
+func (c *Config) dropPath(i int) float64 {
+	return c.DropPath * float64(i) / float64(max(c.NumHiddenLayers-1, 1))
 }
 
 // Default is the class default of transformers' Blip2VisionConfig: EVA-CLIP ViT-g/14 without its
@@ -100,7 +109,9 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
-		layer := func(x *Node) *Node { return block(scope.At("encoder").At("layers").At("%d", i), cfg, x) }
+		layer := func(x *Node) *Node {
+			return block(scope.At("encoder").At("layers").At("%d", i), cfg, x, cfg.dropPath(i))
+		}
 		if i >= cfg.NumHiddenLayers-cfg.CheckpointedBlocks {
 			x = layer(x.Checkpoint())
 		} else {
@@ -139,12 +150,12 @@ func embed(scope *model.Scope, cfg *Config, pixels *Node) *Node {
 	return Add(x, PositionsFor(cfg, Reshape(position, 1, cfg.Tokens(), cfg.HiddenSize), rows, cols))
 }
 
-func block(scope *model.Scope, cfg *Config, x *Node) *Node {
+func block(scope *model.Scope, cfg *Config, x *Node, dropPath float64) *Node {
 	h := nn.LayerNorm(scope.At("layer_norm1"), x, cfg.LayerNormEps)
-	x = Add(x, selfAttention(scope.At("self_attn"), cfg, h))
+	x = Add(x, nn.DropPath(selfAttention(scope.At("self_attn"), cfg, h), dropPath))
 	h = nn.LayerNorm(scope.At("layer_norm2"), x, cfg.LayerNormEps)
 	h = nn.Activation(cfg.HiddenAct, nn.Linear(scope.At("mlp").At("fc1"), h, cfg.IntermediateSize))
-	return Add(x, nn.Linear(scope.At("mlp").At("fc2"), h, cfg.HiddenSize))
+	return Add(x, nn.DropPath(nn.Linear(scope.At("mlp").At("fc2"), h, cfg.HiddenSize), dropPath))
 }
 
 func selfAttention(scope *model.Scope, cfg *Config, x *Node) *Node {

@@ -29,7 +29,8 @@ type BLIPCaptionSettings struct {
 //	goblip train blip/caption --data data/shapes/train.jsonl --init runs/blip/final --out runs/captioner
 //
 // The paper's: image_size=384 batch=256 learning_rate=1e-5 (2e-6 for ViT-L), 5 epochs, schedule=epoch
-// warmup_steps=0 min_learning_rate=0 clip_norm=0 max_text_length=40 dropout=0.1 beta2=0.999.
+// warmup_steps=0 min_learning_rate=0 clip_norm=0 max_text_length=40 dropout=0.1 beta2=0.999
+// augment=randaugment.
 func DefaultBLIPCaption() *BLIPCaptionSettings {
 	common := fineTuning()
 	common.MaxTextLength = 40
@@ -86,23 +87,17 @@ func BLIPCaption(ctx context.Context, backend compute.Backend, s *BLIPCaptionSet
 		if err != nil {
 			return nil, err
 		}
-		visits := newOrder(s.Seed, p.Len(), n)
+		visits := visit(p.Set, s.Seed, n)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
-			texts, targets := pickCaptions(captions, rows, s.Seed, epoch), make([][]int32, n)
-			for j, ids := range texts {
-				texts[j] = withFirst(ids, b.cfg.Text.BOSTokenID)
-				targets[j] = make([]int32, len(ids))
-				for k := prefix; k < len(ids); k++ {
-					targets[j][k] = 1
-				}
+			texts := make([]sample, n)
+			for j, ids := range pickCaptions(captions, rows, s.Seed, epoch) {
+				texts[j] = sample{withFirst(ids, b.cfg.Text.BOSTokenID), prefix}
 			}
-			ids, mask := padded(texts, length, int32(b.cfg.Text.PadTokenID))
-			learn, _ := padded(targets, length, 0)
-			return []*tensors.Tensor{b.pixels(p, rows, epoch), ids, mask, learn}, nil
+			return append([]*tensors.Tensor{p.BatchAt(rows, epoch)}, s.learnable(texts, length, int32(b.cfg.Text.PadTokenID))...), nil
 		}, nil
 	}
-	if err := b.feed(batches, p, o); err != nil {
+	if err := b.feed(batches, o); err != nil {
 		return noSummary, err
 	}
 	return b.finish(ctx, o, p, []string{blip.CaptionClass}, nil)

@@ -83,11 +83,11 @@ func (c *BLIPContrast) pairBatches(b *blipRun, length int, o Options, more func(
 			return nil, err
 		}
 		n, seed := b.common.Batch, b.common.Seed
-		visits := newOrder(seed, p.Len(), n)
+		visits := visit(p.Set, seed, n)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			ids, mask := padded(pickCaptions(captions, rows, seed, epoch), length, int32(b.cfg.Text.PadTokenID))
-			batch := []*tensors.Tensor{b.pixels(p, rows, epoch), ids, mask, c.alpha(i, p.Len()/n, n, p == o.HeldOut)}
+			batch := []*tensors.Tensor{p.BatchAt(rows, epoch), ids, mask, c.alpha(i, p.Len()/n, n, p == o.HeldOut)}
 			if more != nil {
 				batch = append(batch, more(p, rows)...)
 			}

@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"goblip/datasets"
@@ -29,8 +30,7 @@ type BLIPNLVRSettings struct {
 //	goblip train blip/nlvr --data nlvr.jsonl --init runs/blip/final --out runs/nlvr
 //
 // The paper's: image_size=384 batch=256 learning_rate=3e-5, 15 epochs, schedule=epoch warmup_steps=0
-// min_learning_rate=0 clip_norm=0 dropout=0.1 beta2=0.999 (and a drop path of 0.1 in the image tower,
-// which is not built).
+// min_learning_rate=0 clip_norm=0 dropout=0.1 beta2=0.999 augment=randaugment drop_path=0.1.
 func DefaultBLIPNLVR() *BLIPNLVRSettings {
 	m := smallBLIP()
 	m.MaxWords = 40
@@ -39,7 +39,7 @@ func DefaultBLIPNLVR() *BLIPNLVRSettings {
 
 // PairSet lists the first pictures of a set's pairs and behind them, in the same order, the second ones.
 func PairSet(set *datasets.Set) (*datasets.Set, error) {
-	out := &datasets.Set{Name: set.Name}
+	out := &datasets.Set{Name: set.Name, Parts: slices.Concat(set.Parts, set.Parts)}
 	for _, r := range set.Records {
 		if r.Image2 == "" {
 			return nil, fmt.Errorf("%s: no \"image2\", the second picture of the pair", r.Origin)
@@ -88,13 +88,17 @@ func BLIPNLVR(ctx context.Context, backend compute.Backend, s *BLIPNLVRSettings,
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		visits := newOrder(s.Seed, len(said), n)
+		of := make([]int, len(said))
+		for i := range of {
+			of[i] = i
+		}
+		visits := visitEach(p.Set, of, s.Seed, n)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			return s.judgeBatch(b, p, said, rows, epoch, length, p == o.HeldOut)
 		}, nil
 	}
-	if err := b.feed(batches, p, o); err != nil {
+	if err := b.feed(batches, o); err != nil {
 		return noSummary, err
 	}
 	b.records, b.heldOut = len(said), b.heldOut/2
@@ -110,7 +114,11 @@ type Statement struct {
 // Truths reads the texts of a PairSet, one for each record of its first half.
 func (s *BLIPNLVRSettings) Truths(pairs *datasets.Set) ([]Statement, error) {
 	var out []Statement
-	for _, r := range pairs.Records[:pairs.Len()/2] {
+	half := pairs.Len() / 2
+	for i, r := range pairs.Records[:half] {
+		if second := pairs.Records[half+i]; second.Image != r.Image2 {
+			return nil, fmt.Errorf("%s: one picture of a pair was left out", pairs.Name)
+		}
 		if len(r.Questions) != 1 || len(r.Questions[0].Answers) != 1 {
 			return nil, fmt.Errorf("%s: a pair of pictures needs one \"question\", the text, with one answer, true or false", r.Origin)
 		}
@@ -148,7 +156,7 @@ func (s *BLIPNLVRSettings) judgeBatch(b *blipRun, p *infer.Pictures, said []Stat
 	}
 	ids, mask := padded(texts, length, int32(b.cfg.Text.PadTokenID))
 	side := p.Side
-	pixels, err := tensors.CopyFlatData[uint8](b.pixels(p, pictures, epoch))
+	pixels, err := tensors.CopyFlatData[uint8](p.BatchAt(pictures, epoch))
 	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(pixels, len(rows), 2, side, side, 3), ids, mask,
 		tensors.FromFlatDataAndDimensions(labels, len(rows))}, err
 }

@@ -32,12 +32,14 @@ type BLIPPretrainSettings struct {
 // The paper's: image_size=224 patch_size=16 hidden_size=768 num_hidden_layers=12 num_attention_heads=12
 // intermediate_size=3072, --vision and --text for the towers it starts from, batch=2880 queue_size=57600
 // learning_rate=3e-4 warmup_steps=3000 schedule=decay:0.9 clip_norm=0 max_text_length=30 dropout=0.1
-// image_text_hidden_size=256 negatives=local beta2=0.999.
+// image_text_hidden_size=256 negatives=local beta2=0.999 augment=randaugment (and drop_path=0.1 for ViT-L).
 func DefaultBLIPPretrain() *BLIPPretrainSettings {
+	m := smallBLIP()
+	m.MinCrop = 0.2
 	return &BLIPPretrainSettings{
 		Common: Common{Steps: 3000, Batch: 32, Accumulate: 1, Seed: 1, LearningRate: 1e-3, MinRate: 1e-6, WarmupRate: 1e-6, WarmupSteps: 200,
 			Schedule: "step", WeightDecay: 0.05, Beta1: 0.9, Beta2: 0.98, ClipNorm: 1, InitRange: 0.05, MaxTextLength: 30},
-		BLIPModel:    smallBLIP(),
+		BLIPModel:    m,
 		BLIPContrast: BLIPContrast{Queue: 1024, Momentum: 0.995, ITCAlpha: 0.4, AlphaEpochs: 2, Negatives: "global"},
 		Sharing:      string(blip.ShareAllButSelf), Smoothing: 0.1,
 	}
@@ -80,7 +82,7 @@ func BLIPPretrain(ctx context.Context, backend compute.Backend, s *BLIPPretrainS
 	if err := b.fill(loss.Carried); err != nil {
 		return noSummary, err
 	}
-	if err := b.feed(s.pairBatches(b, length, o, nil), p, o); err != nil {
+	if err := b.feed(s.pairBatches(b, length, o, nil), o); err != nil {
 		return noSummary, err
 	}
 	return b.finish(ctx, o, p, []string{blip.CaptionClass, blip.RetrievalClass}, withDecoder(loss.Carried))

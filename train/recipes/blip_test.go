@@ -79,24 +79,43 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// TestPictureNumbers wants records of one id to be one picture, in both sets, and no mixture of records
-// with and without ids.
+// TestPictureNumbers wants records of one id to be one picture, in both sets, unless a mixture has them from
+// two sources, and no set of records with and without ids.
 func TestPictureNumbers(t *testing.T) {
-	set := func(records ...datasets.Record) *datasets.Set { return &datasets.Set{Records: records} }
-	n := pictureNumbers{}
-	for _, s := range []*datasets.Set{set(datasets.Record{ID: "a"}, datasets.Record{ID: "b"}, datasets.Record{ID: "a"}), set(datasets.Record{ID: "c"}, datasets.Record{ID: "b"})} {
-		if err := n.add(s); err != nil {
-			t.Fatal(err)
+	set := func(ids ...string) *datasets.Set {
+		out := &datasets.Set{}
+		for _, id := range ids {
+			bare, isLine := strings.CutPrefix(id, "#")
+			out.Records = append(out.Records, datasets.Record{ID: bare, NoID: isLine, Origin: "x:" + bare})
+		}
+		return out
+	}
+	mixture := set("a", "b", "#1", "#2")
+	mixture.Parts = []datasets.Part{{Name: "p", Records: 2}, {Name: "q", Records: 2}}
+	same := set("a", "1", "a", "1")
+	same.Parts = mixture.Parts
+	for _, test := range []struct {
+		sets []*datasets.Set
+		want string
+	}{
+		{[]*datasets.Set{set("a", "b", "a"), set("c", "b")}, "[[0 1 0] [2 1]]"},
+		{[]*datasets.Set{set("#1", "#2")}, "[[0 1]]"},
+		{[]*datasets.Set{mixture}, "[[0 1 2 3]]"},
+		{[]*datasets.Set{same}, "[[0 1 2 3]]"},
+	} {
+		n, got := pictureNumbers{}, [][]int32{}
+		for _, s := range test.sets {
+			numbers, err := n.add(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, numbers)
+		}
+		if fmt.Sprint(got) != test.want {
+			t.Errorf("%v, want %s", got, test.want)
 		}
 	}
-	if fmt.Sprint(n) != "map[a:0 b:1 c:2]" {
-		t.Error(n)
-	}
-	if err := (pictureNumbers{}).add(set(datasets.Record{ID: "1", NoID: true}, datasets.Record{ID: "2", NoID: true})); err != nil {
-		t.Error(err)
-	}
-	err := (pictureNumbers{}).add(set(datasets.Record{ID: "1", NoID: true, Origin: "x:1"}, datasets.Record{ID: "1"}))
-	if err == nil || !strings.HasPrefix(err.Error(), `x:1: no "id"`) {
+	if _, err := (pictureNumbers{}).add(set("#1", "2")); err == nil || !strings.HasPrefix(err.Error(), `x:1: no "id"`) {
 		t.Error(err)
 	}
 }

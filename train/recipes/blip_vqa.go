@@ -32,8 +32,8 @@ type BLIPVQASettings struct {
 //	goblip train blip/vqa --data data/shapes/train.jsonl --init runs/blip/final --out runs/vqa
 //
 // The paper's: image_size=480 batch=256 learning_rate=2e-5, 10 epochs, schedule=epoch warmup_steps=0
-// min_learning_rate=0 clip_norm=0 max_text_length=35 dropout=0.1 beta2=0.999 (and a drop path of 0.1
-// in the image tower, which is not built).
+// min_learning_rate=0 clip_norm=0 max_text_length=35 dropout=0.1 beta2=0.999 augment=randaugment
+// drop_path=0.1.
 func DefaultBLIPVQA() *BLIPVQASettings {
 	m := smallBLIP()
 	m.MaxWords = 50
@@ -82,13 +82,17 @@ func BLIPVQA(ctx context.Context, backend compute.Backend, s *BLIPVQASettings, p
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		visits := newOrder(s.Seed, len(asked), n)
+		of := make([]int, len(asked))
+		for i, q := range asked {
+			of[i] = q.record
+		}
+		visits := visitEach(p.Set, of, s.Seed, n)
 		return func(i int) ([]*tensors.Tensor, error) {
 			rows, epoch := visits.rows(i)
 			return b.answerBatch(p, asked, rows, epoch, shape), nil
 		}, nil
 	}
-	if err := b.feed(batches, p, o); err != nil {
+	if err := b.feed(batches, o); err != nil {
 		return noSummary, err
 	}
 	b.records = len(asked)
@@ -213,5 +217,5 @@ func (b *blipRun) answerBatch(p *infer.Pictures, asked []askedQuestion, rows []i
 	}
 	ids, mask := padded(questions, shape.question, int32(t.PadTokenID))
 	words, seen := padded(answers, shape.answer, int32(t.PadTokenID))
-	return []*tensors.Tensor{b.pixels(p, pictures, epoch), ids, mask, words, seen, tensors.FromFlatDataAndDimensions(weights, len(weights))}
+	return []*tensors.Tensor{p.BatchAt(pictures, epoch), ids, mask, words, seen, tensors.FromFlatDataAndDimensions(weights, len(weights))}
 }

@@ -16,6 +16,9 @@ type order struct {
 	alike   int
 	classes [][]float32
 
+	// Of things that a mixture's records have, as questions: how many each source has, and its share.
+	parts []datasets.Part
+
 	// Of a set of pictures: its own order, which may be a mixture's, and which records are one
 	// picture (datasets.Set.Identities). Those are kept apart: each would be a negative of the other.
 	set        *datasets.Set
@@ -30,6 +33,29 @@ func newOrder(seed uint64, n, batch int) *order {
 func visit(set *datasets.Set, seed uint64, batch int) *order {
 	o := newOrder(seed, set.Len(), batch)
 	o.set, o.identities = set, set.Identities()
+	return o
+}
+
+// visitEach is visit for things that a set's records have, as questions: of names the record of each, in
+// the set's order. Two may well be of one picture.
+func visitEach(set *datasets.Set, of []int, seed uint64, batch int) *order {
+	o := newOrder(seed, len(of), batch)
+	first, share := 0, 0.0 // the part's first record; of what all parts have that have anything
+	for _, part := range set.Parts {
+		records := part.Records
+		part.Records = 0
+		for _, record := range of {
+			if record >= first && record < first+records {
+				part.Records++
+			}
+		}
+		if first += records; part.Records > 0 {
+			o.parts, share = append(o.parts, part), share+part.Share
+		}
+	}
+	for k := range o.parts {
+		o.parts[k].Share /= share
+	}
 	return o
 }
 
@@ -50,7 +76,7 @@ func (o *order) rows(i int) (rows []int, epoch int) {
 		if o.set != nil {
 			o.permutation = o.set.Order(o.seed, epoch)
 		} else {
-			o.permutation = datasets.Order(o.seed, epoch, o.n)
+			o.permutation = datasets.MixedOrder(o.parts, o.seed, epoch, o.n)
 		}
 		if o.alike > 1 && o.classes != nil {
 			o.group()

@@ -4,7 +4,44 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"goblip/datasets"
 )
+
+// TestVisitEach wants the questions of a mixture's sources as often as it asks, each source gone through in
+// whole before it repeats, and the order of a set without sources.
+func TestVisitEach(t *testing.T) {
+	set := &datasets.Set{Records: make([]datasets.Record, 10), Parts: []datasets.Part{{Records: 4, Share: 0.6}, {Records: 1, Share: 0.2}, {Records: 5, Share: 0.2}}}
+	of := []int{0, 0, 0, 1, 1, 2, 3, 3, 5, 6, 6, 9} // 8 of the first, none of the second, 4 of the third
+	o := visitEach(set, of, 3, 4)
+	seen := make([]int, len(of))
+	for i := range 6 { // two epochs of 9 and 3
+		rows, _ := o.rows(i)
+		for _, row := range rows {
+			seen[row]++
+		}
+	}
+	first, third := 0, 0
+	for k, n := range seen {
+		if k < 8 {
+			if first += n; n < 2 || n > 3 {
+				t.Errorf("question %d of the first source was asked %d times in 18 of 8", k, n)
+			}
+		} else if third += n; n < 1 || n > 2 {
+			t.Errorf("question %d of the third source was asked %d times in 6 of 4", k, n)
+		}
+	}
+	if first != 18 || third != 6 {
+		t.Errorf("%d and %d questions, want 18 and 6", first, third)
+	}
+	again, want := visitEach(&datasets.Set{Records: set.Records}, of, 3, 4), newOrder(3, len(of), 4)
+	for i := range 6 {
+		a, _ := again.rows(i)
+		if b, _ := want.rows(i); !slices.Equal(a, b) {
+			t.Errorf("without sources: %v, want %v", a, b)
+		}
+	}
+}
 
 func TestOrderVisitsEachRecordOnce(t *testing.T) {
 	for _, alike := range []int{1, 4} {
