@@ -20,6 +20,7 @@
 //	  hub/             the Hugging Face hub and its cache
 //	infer/        a model folder on pictures: features, scores, captions, answers
 //	  forward/      a checkpoint on given tensors: the parity door
+//	  cache/        states of frozen towers in files
 //	train/        the loop, the optimizer, the schedules
 //	  objective/    batch -> loss terms
 //	  recipes/      one function a run

@@ -22,7 +22,8 @@ type Set struct {
 	// Skipped counts what was left out because it could not be read.
 	Skipped int
 	// OnBad is told of a picture that cannot be read while it is needed, once; the record is then left
-	// out, see Usable. Nil: that is an error. Its calls never overlap.
+	// out, see Usable. Nil: that is an error. Its calls never overlap, and must
+	// not use the set.
 	OnBad func(row int, why error)
 
 	mu  sync.Mutex

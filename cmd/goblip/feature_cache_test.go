@@ -57,13 +57,13 @@ func TestFeatureCache(t *testing.T) {
 		}
 	}
 	// Features of other weights, types or pictures are no features of this run.
-	other, _ := towers(t, filepath.Join(corpus(t, 12), "train.jsonl"))
+	other, _ := run("other", flags("train clip --json --seed 2 --steps 1 --batch 4 --data", data, tinyCLIP)...)
 	edit(t, moved, "000003.png", "000004.png")
 	for _, test := range []struct {
 		say  string
 		args []string
 	}{
-		{"what it holds is of other weights;", []string{"--vision", other}},
+		{"what it holds is of other weights;", []string{"--vision", filepath.Join(other, "final")}},
 		{"what it holds is of another type (f32);", []string{"--set", "features=int8"}},
 		{"what it holds is of other pictures;", []string{"--data", moved}},
 	} {

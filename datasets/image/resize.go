@@ -160,6 +160,19 @@ func Resize(img RGB, width, height int, filter Filter) RGB {
 	return resizePart(img, width, height, span{0, width}, span{0, height}, filter)
 }
 
+// ResizeCrop is Resize of a part of a picture, w x h pixels from (left, top) on, without copying it first.
+func ResizeCrop(img RGB, left, top, w, h, width, height int, filter Filter) RGB {
+	alongX := resampleTaps(w, width, span{0, width}, filter)
+	alongY := resampleTaps(h, height, span{0, height}, filter)
+	part := RGB{Pix: img.Pix[top*img.Width*3 : (top+h)*img.Width*3], Width: img.Width, Height: h}
+	if height < h && h-height > 2*(w-width) { // columns first, as Resize
+		part = resizeColumns(part, alongY, span{0, height}, span{left, left + w})
+		return resizeRows(part, alongX, span{0, width}, span{0, height}, 0)
+	}
+	part = resizeRows(part, alongX, span{0, width}, span{0, h}, -left)
+	return resizeColumns(part, alongY, span{0, part.Height}, span{0, width})
+}
+
 // resizePart computes only some columns and rows of Resize's result: of a strip
 // whose shorter side grows a hundredfold, all of it would not fit in memory.
 func resizePart(img RGB, width, height int, columns, rows span, filter Filter) RGB {

@@ -40,22 +40,22 @@ func weighRowsOf(out, img RGB, table []taps, firstRow, shift int) (done int) {
 			return 0
 		}
 	}
-	side := make([]byte, img.Width*weighBlock)
+	first, last := table[0].first-shift, table[len(table)-1].first-shift+len(table[len(table)-1].weights)-1
+	side := make([]byte, (last-first+1)*weighBlock)
 	made := make([]byte, len(table)*weighBlock)
 	for ; done+weighRows <= out.Height; done += weighRows {
 		for r := range weighRows {
 			// Four bytes at a time: the fourth is another pixel's, and that comes later. In the last
 			// column of the picture's last row there is none.
-			row := img.Pix[(firstRow+done+r)*img.Width*3:]
-			last := img.Width - 1
+			row := img.Pix[((firstRow+done+r)*img.Width+first)*3:]
 			to := side[3*r:]
-			for x := range last {
+			for x := range last - first {
 				binary.LittleEndian.PutUint32(to[x*weighBlock:], binary.LittleEndian.Uint32(row[3*x:]))
 			}
-			copy(to[last*weighBlock:], row[3*last:][:3])
+			copy(to[(last-first)*weighBlock:], row[3*(last-first):][:3])
 		}
 		for x, t := range table {
-			at := (t.first - shift) * weighBlock
+			at := (t.first - shift - first) * weighBlock
 			_ = side[at+len(t.weights)*weighBlock-1]
 			weighAVX2(&made[x*weighBlock], &side[at], weighBlock, &t.weights[0], len(t.weights), 1)
 		}

@@ -109,7 +109,7 @@ func (p *Policy) drawCrop(rng *rand.Rand, height, width int) Crop {
 
 // Apply changes a picture as it was drawn -> [size, size, 3] bytes. Resizing is Pillow's bicubic.
 func (p *Policy) Apply(img image.RGB, d Params) []byte {
-	img = image.Resize(cut(img, d.Crop), p.Size, p.Size, image.Bicubic)
+	img = image.ResizeCrop(img, d.Crop.Left, d.Crop.Top, d.Crop.Width, d.Crop.Height, p.Size, p.Size, image.Bicubic)
 	if d.Flip {
 		img = flip(img)
 	}
@@ -117,15 +117,6 @@ func (p *Policy) Apply(img image.RGB, d Params) []byte {
 		img = op.Apply(img)
 	}
 	return img.Pix
-}
-
-// cut copies a part of a picture.
-func cut(img image.RGB, c Crop) image.RGB {
-	out := image.RGB{Pix: make([]byte, 0, 3*c.Width*c.Height), Width: c.Width, Height: c.Height}
-	for y := range c.Height {
-		out.Pix = append(out.Pix, img.Pix[3*((c.Top+y)*img.Width+c.Left):][:3*c.Width]...)
-	}
-	return out
 }
 
 // flip mirrors left and right.
