@@ -15,18 +15,21 @@ import (
 // evalSeed is that of the bootstrap: a model has one interval.
 const evalSeed = 1
 
-// evaluation are the flags that both evaluations have.
+// evaluation are the flags that evaluations have.
 type evaluation struct {
 	checkpoint, data, predictions string
+	reading                       sourceFlags
+	resultsFile                   bool // predictions may be a file of results as COCO and VQA want it
 	json                          bool
 }
 
 func (e *evaluation) flags(cmd *cobra.Command, kind string) {
 	flags := cmd.Flags()
 	flags.StringVar(&e.checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 "+kind)
-	flags.StringVar(&e.data, "data", "", "JSONL file, or folder of pictures with .txt beside them")
+	flags.StringVar(&e.data, "data", "", "data source (goblip data --help)")
+	e.reading.registerReading(cmd)
 	flags.BoolVar(&e.json, "json", false, "print the metrics as JSON, and no progress")
-	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line")
+	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line"+map[bool]string{true: "; named .json: the official file of results"}[e.resultsFile])
 	requireFlags(cmd, "checkpoint", "data")
 }
 

@@ -30,6 +30,7 @@ that never sees a picture and gives the most frequent training answer. Intervals
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, domains, o) },
 	}
+	e.resultsFile = true
 	e.flags(command, "that writes")
 	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"; where it is not given, what the model is used to")
 	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")

@@ -217,6 +217,7 @@ func TestEval(t *testing.T) {
 			t.Errorf("hashes %+v and %+v", free.Hashes, ranked.Hashes)
 		}
 	})
+	t.Run("official files", func(t *testing.T) { officialFiles(t, stage2, scenes) })
 	t.Run("pope", func(t *testing.T) {
 		images, dir := filepath.Join(scenes, "images", "test"), t.TempDir()
 		for _, kind := range []string{"random", "popular"} {
