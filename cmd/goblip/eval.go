@@ -209,3 +209,24 @@ func (e *evaluation) states(set *datasets.Set, encode func(*infer.Pictures, func
 	bar.Done()
 	return states, nil
 }
+
+// openWriter opens a model that writes, if it fits, and runs its image encoder on a set. The caller finalizes it.
+func (e *evaluation) openWriter(cmd *cobra.Command, set *datasets.Set, fits func(infer.Writer) error) (infer.Writer, *infer.Features, error) {
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := infer.OpenWriter(backend, e.checkpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	var states *infer.Features
+	if err = fits(model); err == nil {
+		states, err = e.states(set, model.States)
+	}
+	if err != nil {
+		model.Finalize()
+		return nil, nil, err
+	}
+	return model, states, nil
+}

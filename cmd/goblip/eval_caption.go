@@ -82,22 +82,16 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData, domainFile s
 		}
 		blind = learnBlind(training)
 	}
-	backend, _, err := openBackend(cmd, 1)
-	if err != nil {
-		return err
-	}
-	model, err := infer.OpenWriter(backend, e.checkpoint)
+	model, states, err := e.openWriter(cmd, set, func(w infer.Writer) error {
+		if !w.Captions() {
+			return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	defer model.Finalize()
-	if !model.Captions() {
-		return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
-	}
-	states, err := e.states(set, model.States)
-	if err != nil {
-		return err
-	}
 	if !cmd.Flags().Changed("prompt") {
 		prompt = model.CaptionPrompt()
 	}

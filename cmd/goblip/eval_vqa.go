@@ -166,22 +166,16 @@ func (r *vqaResult) print(out io.Writer) error {
 
 // ask fills in the answers of a model.
 func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []askedOf, candidates []string) error {
-	backend, _, err := openBackend(cmd, 1)
-	if err != nil {
-		return err
-	}
-	model, err := infer.OpenWriter(backend, e.checkpoint)
+	model, states, err := e.openWriter(cmd, set, func(w infer.Writer) error {
+		if !w.Answers() {
+			return fmt.Errorf("%s: this model captions and does not answer", e.checkpoint)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	defer model.Finalize()
-	if !model.Answers() {
-		return fmt.Errorf("%s: this model captions and does not answer", e.checkpoint)
-	}
-	states, err := e.states(set, model.States)
-	if err != nil {
-		return err
-	}
 	requests := make([]infer.Request, len(asked))
 	for i, q := range asked {
 		requests[i] = infer.Request{Image: q.image, Prompt: model.QuestionPrompt(q.question)}
