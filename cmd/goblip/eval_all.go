@@ -264,12 +264,22 @@ func (a *runEvaluation) write(result *runResult) error {
 	for _, c := range result.Checkpoints {
 		step := runlog.Step{Step: c.Step, Split: "eval"}
 		for _, name := range figureNames(c.Figures) {
-			step.Terms = append(step.Terms, runlog.Term{Name: name, Value: c.Figures[name]})
+			step.Terms = append(step.Terms, runlog.Term{Name: figureTitle(name), Value: c.Figures[name]})
 		}
 		phase.Steps = append(phase.Steps, step)
 	}
 	return report.Write(filepath.Join(dir, "report.html"), &report.Report{Title: "goblip eval: " + filepath.Base(a.run),
 		Summary: "What each checkpoint of the run reaches on data that it may not have been trained on.", Phases: []report.Phase{phase}})
+}
+
+// figureTitle is the name of a figure for people: "questions_kinds_how many_accuracy" is "questions: how many".
+func figureTitle(name string) string {
+	for _, group := range []string{"_each_", "_kinds_"} {
+		if before, after, found := strings.Cut(name, group); found {
+			name = before + ": " + strings.TrimSuffix(after, "_accuracy")
+		}
+	}
+	return strings.ReplaceAll(name, "_", " ")
 }
 
 func figureNames(figures map[string]float64) []string {

@@ -283,7 +283,7 @@ func TestEval(t *testing.T) {
 			}
 		}
 		page, err := os.ReadFile(filepath.Join(run, "eval", "report.html"))
-		if err != nil || !strings.Contains(string(page), "cider") {
+		if err != nil || !strings.Contains(string(page), "questions: how many") || !strings.Contains(string(page), "<h2>Checkpoints</h2>") {
 			t.Errorf("report.html: %v", err)
 		}
 		failOnce(t, exitUsage, []string{"--all needs --data"}, flags("eval --all", run)...)
