@@ -10,6 +10,7 @@ import (
 	"goblip/eval"
 	"goblip/eval/report"
 	"goblip/infer"
+	"goblip/train/recipes"
 )
 
 // evalSeed is that of the bootstrap: a model has one interval.
@@ -19,6 +20,7 @@ const evalSeed = 1
 type evaluation struct {
 	checkpoint, data, predictions string
 	reading                       sourceFlags
+	clean                         bool // texts as BLIP and LAVIS prepare them
 	resultsFile                   bool // predictions may be a file of results as COCO and VQA want it
 	json                          bool
 }
@@ -77,6 +79,7 @@ Equal scores count against the right answer. Intervals are 95 %, by bootstrap ov
 	}
 	e.flags(command, "for retrieval (stage 1)")
 	command.Flags().StringVar(&scores, "scores", "", "write the scores here, in the layout that \"score retrieval\" reads")
+	command.Flags().BoolVar(&e.clean, "clean", false, "prepare captions as BLIP's and LAVIS's evaluations do: lower case, without .!\"()*#:;~, at most 30 words")
 	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
 	return command
 }
@@ -102,6 +105,17 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error
 	set, err := e.open()
 	if err != nil {
 		return err
+	}
+	if e.clean {
+		for i, r := range set.Records {
+			captions := make([]string, len(r.Captions))
+			for j, c := range r.Captions {
+				if captions[j] = recipes.CleanCaption(c, 30); captions[j] == "" {
+					return fmt.Errorf("%s: caption %q has no words", r.Place(), c)
+				}
+			}
+			set.Records[i].Captions = captions
+		}
 	}
 	backend, _, err := openBackend(cmd, 1)
 	if err != nil {
@@ -147,7 +161,7 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error
 	chance := chanceRow(len(set.Records), found.imageOfText)
 	table, result.Chance = append(table, chance), recallOf(chance)
 	result.Passes = found.passes
-	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top}); err != nil {
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top, "clean": e.clean}); err != nil {
 		return err
 	}
 	if scores != "" {

@@ -84,6 +84,17 @@ func TestEval(t *testing.T) {
 				t.Errorf("no %q in\n%s", want, table)
 			}
 		}
+		// Captions that cleaning brings to the same form are searched alike.
+		noisy, plain := filepath.Join(t.TempDir(), "noisy.jsonl"), filepath.Join(t.TempDir(), "plain.jsonl")
+		picture := filepath.Join(scenes, "images", "test", "000000.png")
+		write(t, noisy, fmt.Sprintf(`{"image": %q, "captions": ["A red (circle)!", "TWO: blue;stars."]}`, picture))
+		write(t, plain, fmt.Sprintf(`{"image": %q, "captions": ["a red circle", "two blue stars"]}`, picture))
+		cleaned := []string{filepath.Join(t.TempDir(), "a.json"), filepath.Join(t.TempDir(), "b.json")}
+		succeed(t, flags("eval retrieval --clean --top 0 --json --checkpoint", stage1, "--data", noisy, "--scores", cleaned[0])...)
+		succeed(t, flags("eval retrieval --top 0 --json --checkpoint", stage1, "--data", plain, "--scores", cleaned[1])...)
+		if readFile(t, cleaned[0]) != readFile(t, cleaned[1]) {
+			t.Error("cleaned captions have other scores than clean ones")
+		}
 		var alone struct{ ITC, ITM *recallJSON }
 		decode(t, succeed(t, flags("eval retrieval --top 0 --json --checkpoint", stage1, "--data", test)...).stdout, &alone)
 		if alone.ITM != nil || *alone.ITC != *got.ITC {

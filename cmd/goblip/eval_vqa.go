@@ -17,6 +17,7 @@ import (
 	"goblip/eval"
 	"goblip/infer"
 	"goblip/models/generate"
+	"goblip/train/recipes"
 )
 
 // vqaEvaluation are the flags of "eval vqa".
@@ -46,6 +47,7 @@ accepted one after the same processing; --rule decides otherwise. The intervals 
 	command.Flags().StringVar(&e.answers, "answers", "", "file of answers to choose from, one a line")
 	command.Flags().IntVar(&e.top, "rank-top", 128, "how many of --answers are scored to their ends")
 	command.Flags().StringVar(&e.rule, "rule", "auto", "vqav2, exact or auto")
+	command.Flags().BoolVar(&e.clean, "clean", false, "prepare questions as BLIP's and LAVIS's evaluations do: lower case, without .!\"()*#:;~, at most 50 words")
 	generationFlags(command, &e.Options)
 	if err := command.Flags().Set("max-new-tokens", "10"); err != nil {
 		panic(err)
@@ -116,7 +118,7 @@ func (e *vqaEvaluation) run(cmd *cobra.Command) error {
 	if e.rule == "vqav2" || e.rule == "auto" && !slices.ContainsFunc(asked, func(q askedOf) bool { return len(q.Answers) < 4 }) {
 		rule, name = eval.VQAv2, "vqav2"
 	}
-	settings := map[string]any{"protocol": "vqa", "rule": name, "generation": e.Options, "answers": candidates, "rank_top": e.top}
+	settings := map[string]any{"protocol": "vqa", "rule": name, "generation": e.Options, "answers": candidates, "rank_top": e.top, "clean": e.clean}
 	if err := e.ask(cmd, set, asked, candidates); err != nil {
 		return err
 	}
@@ -178,7 +180,11 @@ func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []asked
 	defer model.Finalize()
 	requests := make([]infer.Request, len(asked))
 	for i, q := range asked {
-		requests[i] = infer.Request{Image: q.image, Prompt: model.QuestionPrompt(q.question)}
+		question := q.question
+		if e.clean {
+			question = recipes.CleanQuestion(question, 50)
+		}
+		requests[i] = infer.Request{Image: q.image, Prompt: model.QuestionPrompt(question)}
 	}
 	options, step := e.Options, len(requests)
 	if len(candidates) > 0 {
