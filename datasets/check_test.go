@@ -55,7 +55,7 @@ func TestCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.Records[1].Questions = []Question{{"q", []string{"a"}, "is there"}}
+	set.Records[1].Questions = []Question{{Question: "q", Answers: []string{"a"}, Kind: "is there"}}
 	got, err := Count(set, nil)
 	want := Stats{Pictures: 2, WithoutCaption: 1, Captions: 2, CaptionWords: 6, LongestCaption: 4, Vocabulary: 5,
 		Questions: 1, Answers: 1, QuestionsByKind: map[string]int{"is there": 1}, Sizes: map[string]int{"3x2": 2},
@@ -70,7 +70,7 @@ func TestWriteJSONLReadsBack(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"img/a.png": "a"})
 	records := []Record{{ID: "x", Image: filepath.Join(dir, "img/a.png"), Captions: []string{"<b> & é"},
-		Questions: []Question{{"q", []string{"a"}, ""}}, Scene: []byte(`{"k":1}`)}}
+		Questions: []Question{{Question: "q", Answers: []string{"a"}, ID: "12"}}, Scene: []byte(`{"k":1}`)}}
 	path := filepath.Join(dir, "set.jsonl")
 	if err := WriteJSONL(path, records); err != nil {
 		t.Fatal(err)

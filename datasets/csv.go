@@ -125,7 +125,7 @@ func (t *table) parse(cells []string) (record Record, err error) {
 	}
 	record.Captions = append(record.Captions, list("captions")...)
 	if question := cell("question"); question != "" {
-		record.Questions = []Question{{Question: question, Answers: list("answers")}}
+		record.Questions = []Question{{Question: question, Answers: list("answers"), ID: ID(strings.TrimSpace(cell("question_id")))}}
 	}
 	if text := strings.TrimSpace(cell("scene")); text != "" {
 		if record.Scene = json.RawMessage(text); !json.Valid(record.Scene) {

@@ -107,7 +107,7 @@ func TestVQA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Question{{"how many", []string{"2"}, "number"}, {"is it", []string{"yes", "yes", "no"}, "yes/no"}}
+	want := []Question{{"how many", []string{"2"}, "number", "420"}, {"is it", []string{"yes", "yes", "no"}, "yes/no", "421"}}
 	if set.Len() != 2 || set.Records[0].ID != "42" || !reflect.DeepEqual(set.Records[0].Questions, want) ||
 		set.Records[1].Image != filepath.Join(dir, "val2014/COCO_val2014_000000000007.jpg") {
 		t.Errorf("got %+v", set.Records)

@@ -69,13 +69,14 @@ type line struct {
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
 	Answers   texts           `json:"answers"`
+	AskedAs   ID              `json:"question_id"`
 	Questions []Question      `json:"questions"`
 	Scene     json.RawMessage `json:"scene"`
 	Noise     []string        `json:"noise"`
 }
 
 // fieldNames are what Options.Fields may name.
-var fieldNames = []string{"image", "caption", "captions", "question", "answers", "questions", "id", "scene", "noise", "image2"}
+var fieldNames = []string{"image", "caption", "captions", "question", "answers", "question_id", "questions", "id", "scene", "noise", "image2"}
 
 func isField(name string) bool { return slices.Contains(fieldNames, name) }
 
@@ -130,7 +131,7 @@ func parsePartial(text []byte, fields map[string]string) (Record, error) {
 	}
 	record.Noise = l.Noise
 	if l.Question != "" {
-		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers}}, record.Questions...)
+		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers, ID: l.AskedAs}}, record.Questions...)
 	}
 	return record, nil
 }

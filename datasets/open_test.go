@@ -76,7 +76,7 @@ func TestOpenJSONL(t *testing.T) {
 	write(t, dir, map[string]string{"set.jsonl": "\xef\xbb\xbf" + `{"image":"img/1.png","image2":"img/2.png","caption":"one","extra":[1]}
 
 {"id":"two","image":"/abs/2.png","captions":["b","c"],"question":"how many","answers":["2"],"scene":{"x":1}}
-{"id":7,"image":"3.png","questions":[{"question":"q","answers":["a"],"kind":"k"}],"scene":null}
+{"id":7,"image":"3.png","questions":[{"question":"q","answers":["a"],"kind":"k","question_id":70}, {"question":"r","answers":["b"],"question_id":"x1"}],"scene":null}
 `})
 	set, err := Open(filepath.Join(dir, "set.jsonl"))
 	if err != nil {
@@ -87,7 +87,7 @@ func TestOpenJSONL(t *testing.T) {
 		{ID: "1", NoID: true, Image: filepath.Join(dir, "img/1.png"), Image2: filepath.Join(dir, "img/2.png"), Captions: []string{"one"}, Origin: file + ":1"},
 		{ID: "two", Image: "/abs/2.png", Captions: []string{"b", "c"},
 			Questions: []Question{{Question: "how many", Answers: []string{"2"}}}, Scene: []byte(`{"x":1}`), Origin: file + ":3"},
-		{ID: "7", Image: filepath.Join(dir, "3.png"), Questions: []Question{{"q", []string{"a"}, "k"}}, Origin: file + ":4"},
+		{ID: "7", Image: filepath.Join(dir, "3.png"), Questions: []Question{{"q", []string{"a"}, "k", "70"}, {"r", []string{"b"}, "", "x1"}}, Origin: file + ":4"},
 	}
 	if !reflect.DeepEqual(set.Records, want) {
 		t.Errorf("got  %+v\nwant %+v", set.Records, want)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"goblip/datasets/image"
@@ -43,7 +44,27 @@ type stored interface {
 type Question struct {
 	Question string   `json:"question"`
 	Answers  []string `json:"answers"`
-	Kind     string   `json:"kind,omitempty"` // for accuracy by kind
+	Kind     string   `json:"kind,omitempty"`        // for accuracy by kind
+	ID       ID       `json:"question_id,omitempty"` // by which files of results call it; "": none
+}
+
+// ID is a picture's or a question's id as files of results have it: a whole number where it is one, as COCO and VQA
+// want, and else a text.
+type ID string
+
+// MarshalJSON is json.Marshaler.
+func (id ID) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.ParseInt(string(id), 10, 64); err == nil && strconv.FormatInt(n, 10) == string(id) {
+		return []byte(id), nil
+	}
+	return json.Marshal(string(id))
+}
+
+// UnmarshalJSON is json.Unmarshaler: of a number or a text.
+func (id *ID) UnmarshalJSON(text []byte) error {
+	s, err := parseID(text)
+	*id = ID(s)
+	return err
 }
 
 // Stored says whether the picture lies inside of a shard or a table; Image is

@@ -123,7 +123,7 @@ func (v *vqa) Record(i int) (Record, error) {
 		if err := v.unmarshal(k.place, &q); err != nil {
 			return record, Problem{record.Origin, err.Error()}
 		}
-		question := Question{Question: q.Question}
+		question := Question{Question: q.Question, ID: ID(q.ID.String())}
 		if err := v.answer(q.ID, &question); err != nil {
 			return record, Problem{record.Origin, err.Error()}
 		}

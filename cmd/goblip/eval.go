@@ -10,23 +10,28 @@ import (
 	"goblip/eval"
 	"goblip/eval/report"
 	"goblip/infer"
+	"goblip/train/recipes"
 )
 
 // evalSeed is that of the bootstrap: a model has one interval.
 const evalSeed = 1
 
-// evaluation are the flags that both evaluations have.
+// evaluation are the flags that evaluations have.
 type evaluation struct {
 	checkpoint, data, predictions string
+	reading                       sourceFlags
+	clean                         bool // texts as BLIP and LAVIS prepare them
+	resultsFile                   bool // predictions may be a file of results as COCO and VQA want it
 	json                          bool
 }
 
 func (e *evaluation) flags(cmd *cobra.Command, kind string) {
 	flags := cmd.Flags()
 	flags.StringVar(&e.checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 "+kind)
-	flags.StringVar(&e.data, "data", "", "JSONL file, or folder of pictures with .txt beside them")
+	flags.StringVar(&e.data, "data", "", "data source (goblip data --help)")
+	e.reading.registerReading(cmd)
 	flags.BoolVar(&e.json, "json", false, "print the metrics as JSON, and no progress")
-	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line")
+	flags.StringVar(&e.predictions, "predictions", "", "write what the model found or said here, one JSON object a line"+map[bool]string{true: "; named .json: the official file of results"}[e.resultsFile])
 	requireFlags(cmd, "checkpoint", "data")
 }
 
@@ -74,6 +79,7 @@ Equal scores count against the right answer. Intervals are 95 %, by bootstrap ov
 	}
 	e.flags(command, "for retrieval (stage 1)")
 	command.Flags().StringVar(&scores, "scores", "", "write the scores here, in the layout that \"score retrieval\" reads")
+	command.Flags().BoolVar(&e.clean, "clean", false, "prepare captions as BLIP's and LAVIS's evaluations do: lower case, without .!\"()*#:;~, at most 30 words")
 	command.Flags().IntVar(&top, "top", 16, "how many of each search ITM judges again; 0: none")
 	return command
 }
@@ -99,6 +105,17 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error
 	set, err := e.open()
 	if err != nil {
 		return err
+	}
+	if e.clean {
+		for i, r := range set.Records {
+			captions := make([]string, len(r.Captions))
+			for j, c := range r.Captions {
+				if captions[j] = recipes.CleanCaption(c, 30); captions[j] == "" {
+					return fmt.Errorf("%s: caption %q has no words", r.Place(), c)
+				}
+			}
+			set.Records[i].Captions = captions
+		}
 	}
 	backend, _, err := openBackend(cmd, 1)
 	if err != nil {
@@ -144,7 +161,7 @@ func (e *evaluation) retrieval(cmd *cobra.Command, top int, scores string) error
 	chance := chanceRow(len(set.Records), found.imageOfText)
 	table, result.Chance = append(table, chance), recallOf(chance)
 	result.Passes = found.passes
-	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top}); err != nil {
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "retrieval", "top": top, "clean": e.clean}); err != nil {
 		return err
 	}
 	if scores != "" {
@@ -205,4 +222,25 @@ func (e *evaluation) states(set *datasets.Set, encode func(*infer.Pictures, func
 	}
 	bar.Done()
 	return states, nil
+}
+
+// openWriter opens a model that writes, if it fits, and runs its image encoder on a set. The caller finalizes it.
+func (e *evaluation) openWriter(cmd *cobra.Command, set *datasets.Set, fits func(infer.Writer) error) (infer.Writer, *infer.Features, error) {
+	backend, _, err := openBackend(cmd, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := infer.OpenWriter(backend, e.checkpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	var states *infer.Features
+	if err = fits(model); err == nil {
+		states, err = e.states(set, model.States)
+	}
+	if err != nil {
+		model.Finalize()
+		return nil, nil, err
+	}
+	return model, states, nil
 }

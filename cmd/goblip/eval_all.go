@@ -22,13 +22,15 @@ import (
 // runEvaluation is "eval --all RUN": every checkpoint of a run by one protocol.
 type runEvaluation struct {
 	run, data, protocol string
+	reading             sourceFlags
 	json                bool
 }
 
 func (a *runEvaluation) flags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&a.run, "all", "", "run folder: evaluate each of its checkpoints and its final model, and draw the curves")
-	flags.StringVar(&a.data, "data", "", "data set, with --all")
+	flags.StringVar(&a.data, "data", "", "data source, with --all")
+	a.reading.registerReading(command)
 	flags.StringVar(&a.protocol, "protocol", "auto", "retrieval, caption or vqa, with --all; auto: by the model's class")
 	flags.BoolVar(&a.json, "json", false, "print the figures as JSON, with --all")
 }
@@ -205,7 +207,11 @@ func (a *runEvaluation) measure(cmd *cobra.Command, protocol, dir string, step i
 	commands := map[string]func() *cobra.Command{"retrieval": newEvalRetrievalCommand, "caption": newEvalCaptionCommand, "vqa": newEvalVQACommand}
 	var out bytes.Buffer
 	command := commands[protocol]()
-	command.SetArgs([]string{"--checkpoint", dir, "--data", a.data, "--json"})
+	args := []string{"--checkpoint", dir, "--data", a.data, "--json"}
+	for _, assignment := range a.reading.fields {
+		args = append(args, "--map", assignment)
+	}
+	command.SetArgs(args)
 	command.SetOut(&out)
 	command.SetErr(cmd.ErrOrStderr())
 	command.SilenceErrors, command.SilenceUsage = true, true
@@ -258,12 +264,22 @@ func (a *runEvaluation) write(result *runResult) error {
 	for _, c := range result.Checkpoints {
 		step := runlog.Step{Step: c.Step, Split: "eval"}
 		for _, name := range figureNames(c.Figures) {
-			step.Terms = append(step.Terms, runlog.Term{Name: name, Value: c.Figures[name]})
+			step.Terms = append(step.Terms, runlog.Term{Name: figureTitle(name), Value: c.Figures[name]})
 		}
 		phase.Steps = append(phase.Steps, step)
 	}
 	return report.Write(filepath.Join(dir, "report.html"), &report.Report{Title: "goblip eval: " + filepath.Base(a.run),
 		Summary: "What each checkpoint of the run reaches on data that it may not have been trained on.", Phases: []report.Phase{phase}})
+}
+
+// figureTitle is the name of a figure for people: "questions_kinds_how many_accuracy" is "questions: how many".
+func figureTitle(name string) string {
+	for _, group := range []string{"_each_", "_kinds_"} {
+		if before, after, found := strings.Cut(name, group); found {
+			name = before + ": " + strings.TrimSuffix(after, "_accuracy")
+		}
+	}
+	return strings.ReplaceAll(name, "_", " ")
 }
 
 func figureNames(figures map[string]float64) []string {

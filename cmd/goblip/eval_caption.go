@@ -30,6 +30,7 @@ that never sees a picture and gives the most frequent training answer. Intervals
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.caption(cmd, prompt, trainData, domains, o) },
 	}
+	e.resultsFile = true
 	e.flags(command, "that writes")
 	command.Flags().StringVar(&prompt, "prompt", "", "text that captions continue, such as \"a photo of\"; where it is not given, what the model is used to")
 	command.Flags().StringVar(&trainData, "train-data", "", "training set whose answers the blind baseline learns")
@@ -81,22 +82,16 @@ func (e *evaluation) caption(cmd *cobra.Command, prompt, trainData, domainFile s
 		}
 		blind = learnBlind(training)
 	}
-	backend, _, err := openBackend(cmd, 1)
-	if err != nil {
-		return err
-	}
-	model, err := infer.OpenWriter(backend, e.checkpoint)
+	model, states, err := e.openWriter(cmd, set, func(w infer.Writer) error {
+		if !w.Captions() {
+			return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	defer model.Finalize()
-	if !model.Captions() {
-		return fmt.Errorf("%s: this model answers questions and does not caption", e.checkpoint)
-	}
-	states, err := e.states(set, model.States)
-	if err != nil {
-		return err
-	}
 	if !cmd.Flags().Changed("prompt") {
 		prompt = model.CaptionPrompt()
 	}

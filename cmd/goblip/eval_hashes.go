@@ -66,16 +66,17 @@ func hashFolder(dir string) (string, error) {
 func hashSet(set *datasets.Set) (string, error) {
 	h := sha256.New()
 	for _, r := range set.Records {
-		path := r.Image
+		picture, err := r.PictureFile()
+		if err != nil {
+			return "", err
+		}
 		r.Image, r.ID = filepath.Base(r.Image), strings.TrimSuffix(filepath.Base(r.ID), filepath.Ext(r.ID))
 		line, err := json.Marshal(r)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", r.Origin, err)
 		}
 		fmt.Fprintf(h, "%s\n", line)
-		if err := hashFile(h, path); err != nil {
-			return "", err
-		}
+		h.Write(picture)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -47,8 +47,11 @@ type judged struct {
 }
 
 func (e *evaluation) nlvr(cmd *cobra.Command) error {
-	set, err := openFor("blip/nlvr", e.data)
+	set, err := e.openAny()
 	if err != nil {
+		return err
+	}
+	if set, err = fitFor("blip/nlvr", set); err != nil {
 		return err
 	}
 	truths, err := recipes.DefaultBLIPNLVR().Truths(set)
@@ -100,7 +103,11 @@ func (e *evaluation) nlvr(cmd *cobra.Command) error {
 		Pairs    int           `json:"pairs"`
 		Accuracy eval.Interval `json:"accuracy"` // percent
 		Chance   float64       `json:"chance"`   // of always saying what is more frequent
-	}{len(lines), eval.Bootstrap(right, evalSeed), 100 * float64(max(share, len(lines)-share)) / float64(len(lines))}
+		Hashes   *provenance   `json:"hashes"`
+	}{Pairs: len(lines), Accuracy: eval.Bootstrap(right, evalSeed), Chance: 100 * float64(max(share, len(lines)-share)) / float64(len(lines))}
+	if result.Hashes, err = provenanceOf(e.checkpoint, set, map[string]any{"protocol": "nlvr"}); err != nil {
+		return err
+	}
 	if e.json {
 		return writeJSON(cmd.OutOrStdout(), result)
 	}

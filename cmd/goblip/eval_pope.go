@@ -30,6 +30,7 @@ POPE: one {"image", "text", "label"} a line. An answer is "no" where its first s
 	flags := command.Flags()
 	flags.StringVar(&e.checkpoint, "checkpoint", "", "model folder of a BLIP or BLIP-2 that answers")
 	flags.StringVar(&e.data, "data", "", "JSONL file with questions whose answers are yes or no")
+	e.reading.registerReading(command)
 	flags.StringArrayVar(&e.questions, "questions", nil, "file of POPE, may be repeated; its name is the questions' kind")
 	flags.StringVar(&e.images, "images", "", "folder of the pictures of --questions")
 	flags.BoolVar(&e.json, "json", false, "print the metrics as JSON, and no progress")

@@ -84,6 +84,17 @@ func TestEval(t *testing.T) {
 				t.Errorf("no %q in\n%s", want, table)
 			}
 		}
+		// Captions that cleaning brings to the same form are searched alike.
+		noisy, plain := filepath.Join(t.TempDir(), "noisy.jsonl"), filepath.Join(t.TempDir(), "plain.jsonl")
+		picture := filepath.Join(scenes, "images", "test", "000000.png")
+		write(t, noisy, fmt.Sprintf(`{"image": %q, "captions": ["A red (circle)!", "TWO: blue;stars."]}`, picture))
+		write(t, plain, fmt.Sprintf(`{"image": %q, "captions": ["a red circle", "two blue stars"]}`, picture))
+		cleaned := []string{filepath.Join(t.TempDir(), "a.json"), filepath.Join(t.TempDir(), "b.json")}
+		succeed(t, flags("eval retrieval --clean --top 0 --json --checkpoint", stage1, "--data", noisy, "--scores", cleaned[0])...)
+		succeed(t, flags("eval retrieval --top 0 --json --checkpoint", stage1, "--data", plain, "--scores", cleaned[1])...)
+		if readFile(t, cleaned[0]) != readFile(t, cleaned[1]) {
+			t.Error("cleaned captions have other scores than clean ones")
+		}
 		var alone struct{ ITC, ITM *recallJSON }
 		decode(t, succeed(t, flags("eval retrieval --top 0 --json --checkpoint", stage1, "--data", test)...).stdout, &alone)
 		if alone.ITM != nil || *alone.ITC != *got.ITC {
@@ -217,6 +228,7 @@ func TestEval(t *testing.T) {
 			t.Errorf("hashes %+v and %+v", free.Hashes, ranked.Hashes)
 		}
 	})
+	t.Run("official files", func(t *testing.T) { officialFiles(t, stage2, scenes) })
 	t.Run("pope", func(t *testing.T) {
 		images, dir := filepath.Join(scenes, "images", "test"), t.TempDir()
 		for _, kind := range []string{"random", "popular"} {
@@ -282,7 +294,7 @@ func TestEval(t *testing.T) {
 			}
 		}
 		page, err := os.ReadFile(filepath.Join(run, "eval", "report.html"))
-		if err != nil || !strings.Contains(string(page), "cider") {
+		if err != nil || !strings.Contains(string(page), "questions: how many") || !strings.Contains(string(page), "<h2>Checkpoints</h2>") {
 			t.Errorf("report.html: %v", err)
 		}
 		failOnce(t, exitUsage, []string{"--all needs --data"}, flags("eval --all", run)...)

@@ -17,6 +17,7 @@ import (
 	"goblip/eval"
 	"goblip/infer"
 	"goblip/models/generate"
+	"goblip/train/recipes"
 )
 
 // vqaEvaluation are the flags of "eval vqa".
@@ -41,10 +42,12 @@ accepted one after the same processing; --rule decides otherwise. The intervals 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd) },
 	}
+	e.resultsFile = true
 	e.flags(command, "that answers")
 	command.Flags().StringVar(&e.answers, "answers", "", "file of answers to choose from, one a line")
 	command.Flags().IntVar(&e.top, "rank-top", 128, "how many of --answers are scored to their ends")
 	command.Flags().StringVar(&e.rule, "rule", "auto", "vqav2, exact or auto")
+	command.Flags().BoolVar(&e.clean, "clean", false, "prepare questions as BLIP's and LAVIS's evaluations do: lower case, without .!\"()*#:;~, at most 50 words")
 	generationFlags(command, &e.Options)
 	if err := command.Flags().Set("max-new-tokens", "10"); err != nil {
 		panic(err)
@@ -56,6 +59,7 @@ accepted one after the same processing; --rule decides otherwise. The intervals 
 // askedOf is a question of a set with the answer that was given.
 type askedOf struct {
 	image int
+	id    datasets.ID // the question's, or else its place in the set
 	eval.VQAQuestion
 	question, given string
 }
@@ -74,7 +78,7 @@ func questionsOf(set *datasets.Set) ([]askedOf, error) {
 	var asked []askedOf
 	for i, r := range set.Records {
 		for _, q := range r.Questions {
-			a := askedOf{image: i, question: q.Question}
+			a := askedOf{image: i, id: idOr(q.ID, len(asked)), question: q.Question}
 			a.QuestionType = q.Kind
 			for j, answer := range q.Answers {
 				a.Answers = append(a.Answers, eval.HumanAnswer{Answer: answer, Record: strconv.Itoa(j)})
@@ -114,7 +118,7 @@ func (e *vqaEvaluation) run(cmd *cobra.Command) error {
 	if e.rule == "vqav2" || e.rule == "auto" && !slices.ContainsFunc(asked, func(q askedOf) bool { return len(q.Answers) < 4 }) {
 		rule, name = eval.VQAv2, "vqav2"
 	}
-	settings := map[string]any{"protocol": "vqa", "rule": name, "generation": e.Options, "answers": candidates, "rank_top": e.top}
+	settings := map[string]any{"protocol": "vqa", "rule": name, "generation": e.Options, "answers": candidates, "rank_top": e.top, "clean": e.clean}
 	if err := e.ask(cmd, set, asked, candidates); err != nil {
 		return err
 	}
@@ -164,25 +168,23 @@ func (r *vqaResult) print(out io.Writer) error {
 
 // ask fills in the answers of a model.
 func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []askedOf, candidates []string) error {
-	backend, _, err := openBackend(cmd, 1)
-	if err != nil {
-		return err
-	}
-	model, err := infer.OpenWriter(backend, e.checkpoint)
+	model, states, err := e.openWriter(cmd, set, func(w infer.Writer) error {
+		if !w.Answers() {
+			return fmt.Errorf("%s: this model captions and does not answer", e.checkpoint)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	defer model.Finalize()
-	if !model.Answers() {
-		return fmt.Errorf("%s: this model captions and does not answer", e.checkpoint)
-	}
-	states, err := e.states(set, model.States)
-	if err != nil {
-		return err
-	}
 	requests := make([]infer.Request, len(asked))
 	for i, q := range asked {
-		requests[i] = infer.Request{Image: q.image, Prompt: model.QuestionPrompt(q.question)}
+		question := q.question
+		if e.clean {
+			question = recipes.CleanQuestion(question, 50)
+		}
+		requests[i] = infer.Request{Image: q.image, Prompt: model.QuestionPrompt(question)}
 	}
 	options, step := e.Options, len(requests)
 	if len(candidates) > 0 {
@@ -211,30 +213,38 @@ func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []asked
 	return nil
 }
 
-// answersGiven are predictions in the layout that "score vqa" reads.
+// answered is a prediction of "eval vqa" and "eval pope", in the layout that "score vqa" reads.
+type answered struct {
+	QuestionID datasets.ID `json:"question_id"`
+	ImageID    datasets.ID `json:"image_id,omitempty"`
+	Image      string      `json:"image"`
+	Question   string      `json:"question"`
+	Kind       string      `json:"kind,omitempty"`
+	Answer     string      `json:"answer"`
+	Accuracy   *float64    `json:"accuracy,omitempty"`
+}
+
+func (a answered) official() any {
+	return struct {
+		QuestionID datasets.ID `json:"question_id"`
+		Answer     string      `json:"answer"`
+	}{a.QuestionID, a.Answer}
+}
+
+// answersGiven are the predictions of all questions; each may be nil.
 func answersGiven(set *datasets.Set, asked []askedOf, each []float64) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for i, q := range asked {
 			r := set.Records[q.image]
-			if !yield(struct {
-				QuestionID int      `json:"question_id"`
-				Image      string   `json:"image"`
-				Question   string   `json:"question"`
-				Kind       string   `json:"kind,omitempty"`
-				Answer     string   `json:"answer"`
-				Accuracy   *float64 `json:"accuracy,omitempty"`
-			}{i, r.Image, q.question, q.QuestionType, q.given, accuracyAt(each, i)}) {
+			a := answered{QuestionID: q.id, ImageID: datasets.ID(r.ID), Image: r.Image, Question: q.question, Kind: q.QuestionType, Answer: q.given}
+			if each != nil {
+				a.Accuracy = &each[i]
+			}
+			if !yield(a) {
 				return
 			}
 		}
 	}
-}
-
-func accuracyAt(each []float64, i int) *float64 {
-	if each == nil {
-		return nil
-	}
-	return &each[i]
 }
 
 // readAnswerList reads the lines of a file, without repetitions; no file is no list.

@@ -19,10 +19,11 @@ import (
 
 // open opens a data set whose every record has a caption.
 func (e *evaluation) open() (*datasets.Set, error) {
-	if err := e.checkPredictions(); err != nil {
+	set, err := e.openAny()
+	if err != nil {
 		return nil, err
 	}
-	return openCaptioned(e.data)
+	return set, captioned(set)
 }
 
 // openAny opens a data set.
@@ -30,7 +31,10 @@ func (e *evaluation) openAny() (*datasets.Set, error) {
 	if err := e.checkPredictions(); err != nil {
 		return nil, err
 	}
-	return datasets.Open(e.data)
+	if err := e.reading.check(); err != nil {
+		return nil, err
+	}
+	return datasets.OpenWith(e.data, e.reading.options(nil))
 }
 
 // checkPredictions looks whether the predictions have a place before hours of work are put into them.
@@ -41,15 +45,37 @@ func (e *evaluation) checkPredictions() error {
 	if info, err := os.Stat(filepath.Dir(e.predictions)); err != nil || !info.IsDir() {
 		return usagef("--predictions %s: there is no folder %s", e.predictions, filepath.Dir(e.predictions))
 	}
+	if e.official() && !e.resultsFile {
+		return usagef("--predictions %s: they are one JSON object a line, so that the name must not end in .json; .jsonl, say", e.predictions)
+	}
 	return nil
 }
 
-// writePredictions writes one JSON object a line, if there is a file to write to.
+// official tells that the predictions are wanted as the official programs read them.
+func (e *evaluation) official() bool { return filepath.Ext(e.predictions) == ".json" }
+
+// result is a prediction that files of results can hold.
+type result interface {
+	official() any // its record in such a file
+}
+
+// writePredictions writes one JSON object a line or, under a name in .json, the list that official programs and servers
+// read, if there is a file to write to.
 func (e *evaluation) writePredictions(lines iter.Seq[any]) error {
 	if e.predictions == "" {
 		return nil
 	}
 	var b bytes.Buffer
+	if e.official() {
+		list := []any{}
+		for line := range lines {
+			list = append(list, line.(result).official())
+		}
+		if err := writeJSON(&b, list); err != nil {
+			return fmt.Errorf("%s: %w", e.predictions, err)
+		}
+		return checkpoints.WriteFile(e.predictions, b.Bytes())
+	}
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	for line := range lines {
@@ -118,7 +144,7 @@ func (f *retrieval) predictions(set *datasets.Set, top int) (iter.Seq[any], erro
 
 // said is a prediction of "eval caption", in the layout that "score caption" reads.
 type said struct {
-	ImageID    any             `json:"image_id"` // the record's id, a number where it is one; else the picture's place in the set
+	ImageID    datasets.ID     `json:"image_id"`
 	ID         string          `json:"id,omitempty"`
 	Image      string          `json:"image"`
 	Caption    string          `json:"caption"`
@@ -126,6 +152,13 @@ type said struct {
 	CIDEr      float64         `json:"cider"`
 	Attributes map[string]bool `json:"attributes,omitempty"` // whether the caption states it rightly
 	Questions  []answer        `json:"questions,omitempty"`
+}
+
+func (s said) official() any {
+	return struct {
+		ImageID datasets.ID `json:"image_id"`
+		Caption string      `json:"caption"`
+	}{s.ImageID, s.Caption}
 }
 
 type answer struct {
@@ -141,7 +174,7 @@ func (w *written) predictions(set *datasets.Set) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		asked := w.questions // in the order of the records
 		for i, r := range set.Records {
-			s := said{ImageID: imageIDOf(r.ID, i), ID: r.ID, Image: r.Image, Caption: w.captions[i], References: r.Captions, CIDEr: w.perImage[i].CIDEr}
+			s := said{ImageID: idOr(r.ID, i), ID: r.ID, Image: r.Image, Caption: w.captions[i], References: r.Captions, CIDEr: w.perImage[i].CIDEr}
 			if w.attributes != nil {
 				s.Attributes = map[string]bool{}
 				for a, name := range shapes.Attributes {
@@ -160,13 +193,10 @@ func (w *written) predictions(set *datasets.Set) iter.Seq[any] {
 	}
 }
 
-// imageIDOf is a record's id as COCO's files have them.
-func imageIDOf(id string, place int) any {
+// idOr is an id, or else the place of what has none.
+func idOr[T ~string](id T, place int) datasets.ID {
 	if id == "" {
-		return place
+		return datasets.ID(strconv.Itoa(place))
 	}
-	if n, err := strconv.ParseInt(id, 10, 64); err == nil && strconv.FormatInt(n, 10) == id {
-		return n
-	}
-	return id
+	return datasets.ID(id)
 }

@@ -42,6 +42,7 @@ type quickstart struct {
 	info    pjrt.Info
 	command string
 	clock   *phaseClock
+	states  *infer.Features // of the test pictures: see seen
 	phases  []report.Phase
 	results report.Results
 }
@@ -295,6 +296,16 @@ func (q *quickstart) evaluate(training *datasets.Set) error {
 	return report.Write(q.dir("report.html"), page)
 }
 
+// seen are the states that the frozen image tower has of the test pictures. All models here have the same tower, so that
+// the first to be asked encodes for all.
+func (q *quickstart) seen(test *infer.Pictures, encode func(*infer.Pictures, func(done, total int)) (*infer.Features, error)) (*infer.Features, error) {
+	var err error
+	if q.states == nil {
+		q.states, err = encode(test, nil)
+	}
+	return q.states, err
+}
+
 // reRankTop is how many candidates of a row or column ITM looks at again.
 const reRankTop = 8
 
@@ -326,7 +337,7 @@ func (q *quickstart) evaluateRetrieval(test *infer.Pictures, page *report.Report
 			return nil, err
 		}
 		defer model.Finalize()
-		states, err := model.States(test, nil)
+		states, err := q.seen(test, model.States)
 		if err != nil {
 			return nil, err
 		}
@@ -371,7 +382,7 @@ func (q *quickstart) evaluateText(test *infer.Pictures, training *datasets.Set, 
 			return err
 		}
 		defer model.Finalize()
-		states, err := model.States(test, nil)
+		states, err := q.seen(test, model.States)
 		if err != nil {
 			return err
 		}

@@ -98,6 +98,14 @@ func (id *fileID) UnmarshalJSON(b []byte) error {
 	return fmt.Errorf("id %s is neither a number nor a string", b)
 }
 
+// quoted is the id as a text.
+func (id fileID) quoted() fileID {
+	if id[0] == '"' {
+		return id
+	}
+	return `"` + id + `"`
+}
+
 func (id fileID) MarshalJSON() ([]byte, error) { return []byte(id), nil }
 
 // sliceValue is a field of a record as the name of a slice; absent fields and null are "".

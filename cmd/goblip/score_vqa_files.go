@@ -48,6 +48,9 @@ func (v *vqaScoring) readAnswers(path string) (map[fileID]string, error) {
 		case answer == nil:
 			return nil, fmt.Errorf("%s: [%d]: answer is missing", path, i)
 		}
+		if v.variant == "gqa" { // its questions are keys, which are texts
+			*id = id.quoted()
+		}
 		if _, seen := given[*id]; seen {
 			return nil, fmt.Errorf("%s: [%d]: %s %s has an answer already", path, i, name, *id)
 		}

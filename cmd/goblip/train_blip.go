@@ -12,15 +12,6 @@ import (
 	"goblip/train/recipes"
 )
 
-// openFor opens a data set for a recipe.
-func openFor(recipe, path string) (*datasets.Set, error) {
-	set, err := datasets.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return fitFor(recipe, set)
-}
-
 // fitFor is a data set as a recipe wants it: with captions, with questions, or pairs of pictures.
 func fitFor(recipe string, set *datasets.Set) (*datasets.Set, error) {
 	switch recipe {

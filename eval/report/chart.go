@@ -126,7 +126,8 @@ func newChart(title string, train, eval []point, floor float64, floorName string
 	for _, p := range eval {
 		c.Eval = append(c.Eval, chartPoint{format1(s.x(p.x)), format1(s.y(p.y))})
 	}
-	if c.Last == "" {
+	if len(train) == 0 { // checkpoints that were measured afterwards
+		c.Smooth = pathOf(eval, s)
 		c.Last = formatTick(eval[len(eval)-1].y)
 	}
 	for _, v := range niceTicks(s.minY, s.maxY, 4) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"goblip/eval"
+	"goblip/train/runlog"
 )
 
 //go:embed page.html
@@ -54,6 +55,7 @@ type page struct {
 	HasBlind       bool
 	Curves         []curves
 	HasEval        bool // some curve has values on held-out data
+	HasTraining    bool // some phase logged its training
 	Times          []bar
 	Memories       []bar
 	TotalTime      string
@@ -123,6 +125,7 @@ func newPage(r *Report) *page {
 	for _, phase := range r.Phases {
 		if charts := phaseCharts(phase.Steps); len(charts) > 0 {
 			p.Curves = append(p.Curves, curves{Name: phase.Name, Note: phase.Note, Charts: charts})
+			p.HasTraining = p.HasTraining || slices.ContainsFunc(phase.Steps, func(s runlog.Step) bool { return s.Split != "eval" })
 			p.HasEval = p.HasEval || slices.ContainsFunc(charts, func(c chart) bool { return len(c.Eval) > 0 })
 		}
 		total += phase.Seconds

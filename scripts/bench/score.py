@@ -14,6 +14,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,10 @@ cider, _ = Cider().compute_score(gts, res)
 scores = {f"Bleu_{n + 1}": b for n, b in enumerate(bleu)}
 json.dump({**scores, "ROUGE_L": float(rouge), "CIDEr": float(cider)}, open(out, "w"))
 """
+
+
+def spread(values):
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
 
 
 def main():
@@ -66,22 +71,24 @@ def main():
             json.dump(results, f)
 
         def seconds(command):
-            best, cpu, printed = float("inf"), float("inf"), b""
-            for _ in range(args.repeat):
-                start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-                printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-                best = min(best, time.perf_counter() - start)
-                now = resource.getrusage(resource.RUSAGE_CHILDREN)
-                cpu = min(cpu, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime)
-            return best, cpu, printed
+            start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            wall, now = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+            return wall, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, printed
 
-        ours, our_cpu, printed = seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])
-        theirs, their_cpu, _ = seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out])
-        got, want = json.loads(printed)["overall"], json.load(open(out))
+        walls, cpus = [], []  # (Python, goblip) of each round: both in turn, so that a busy machine slows both
+        for _ in range(args.repeat):
+            theirs = seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out])
+            ours = seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])
+            walls.append((theirs[0], ours[0]))
+            cpus.append((theirs[1], ours[1]))
+        got, want = json.loads(ours[2])["overall"], json.load(open(out))
     worst = max(abs(got[k] - v) for k, v in want.items())
-    print(f"{args.images} images, {len(annotations)} references, best of {args.repeat}: Python {theirs:.2f} s, "
-          f"goblip {ours:.2f} s, ratio {theirs / ours:.1f}; processor seconds {their_cpu:.2f} and {our_cpu:.2f}, "
-          f"ratio {their_cpu / our_cpu:.1f}; largest difference of a score {worst:.1e}")
+    print(f"{args.images} images, {len(annotations)} references, {args.repeat} rounds, median [smallest, largest]:")
+    for name, pairs in (("seconds", walls), ("processor seconds", cpus)):
+        print(f"  {name}: Python {spread([p for p, _ in pairs])}, goblip {spread([g for _, g in pairs])}, "
+              f"ratio {spread([p / g for p, g in pairs])}")
+    print(f"  largest difference of a score {worst:.1e}")
     if worst > 1e-9:
         sys.exit("the scores differ")
 

@@ -23,10 +23,10 @@ func TestCleanText(t *testing.T) {
 		{"one two three four five six", "one two three four five", "one two three four five"},
 		{" .! ", "", ""},
 	} {
-		if got := cleanCaption(test.text, 5); got != test.caption {
+		if got := CleanCaption(test.text, 5); got != test.caption {
 			t.Errorf("caption %q: %q, want %q", test.text, got, test.caption)
 		}
-		if got := cleanQuestion(test.text, 5); got != test.question {
+		if got := CleanQuestion(test.text, 5); got != test.question {
 			t.Errorf("question %q: %q, want %q", test.text, got, test.question)
 		}
 	}

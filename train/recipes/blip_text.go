@@ -15,9 +15,9 @@ import (
 // punctuation is what BLIP takes out of captions and questions.
 const punctuation = `.!"()*#:;~`
 
-// cleanCaption prepares a caption as BLIP does: lower case, punctuation becomes a space, words are cut
+// CleanCaption prepares a caption as BLIP does: lower case, punctuation becomes a space, words are cut
 // to a number.
-func cleanCaption(s string, maxWords int) string {
+func CleanCaption(s string, maxWords int) string {
 	s = strings.Map(func(r rune) rune {
 		if strings.ContainsRune(punctuation, r) {
 			return ' '
@@ -28,8 +28,8 @@ func cleanCaption(s string, maxWords int) string {
 	return strings.Join(words[:min(len(words), maxWords)], " ")
 }
 
-// cleanQuestion prepares a question as BLIP does: as a caption, but punctuation leaves no space.
-func cleanQuestion(s string, maxWords int) string {
+// CleanQuestion prepares a question as BLIP does: as a caption, but punctuation leaves no space.
+func CleanQuestion(s string, maxWords int) string {
 	s = strings.Map(func(r rune) rune {
 		if strings.ContainsRune(punctuation, r) {
 			return -1
@@ -43,7 +43,7 @@ func cleanQuestion(s string, maxWords int) string {
 // caption prepares a caption as the settings say.
 func (m *BLIPModel) caption(s string) string {
 	if m.Clean {
-		return cleanCaption(s, m.MaxWords)
+		return CleanCaption(s, m.MaxWords)
 	}
 	words := strings.Fields(s)
 	return strings.Join(words[:min(len(words), m.MaxWords)], " ")
@@ -55,7 +55,7 @@ func cleanSpace(s string) string { return strings.Join(strings.Fields(s), " ") }
 // question likewise.
 func (m *BLIPModel) question(s string) string {
 	if m.Clean {
-		return cleanQuestion(s, m.MaxWords)
+		return CleanQuestion(s, m.MaxWords)
 	}
 	return m.caption(s)
 }
