@@ -9,7 +9,7 @@ import (
 
 // curvesTemplate draws charts beside each other in one SVG that needs no style sheet.
 var curvesTemplate = template.Must(template.New("curves").Parse(
-	`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" font-family="sans-serif" font-size="11">` +
+	`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" font-family="sans-serif" font-size="11" style="max-width:100%;height:auto">` +
 		`<rect width="100%" height="100%" fill="#fff"/>` +
 		`{{range .Charts}}<g transform="translate({{.Left}} {{.Top}})">` +
 		`<text x="8" y="16" font-size="13" fill="#1b1f27">{{.Title}}</text><text x="256" y="16" text-anchor="end" font-size="13" font-weight="bold" fill="#1b1f27">{{.Last}}</text>` +
@@ -23,13 +23,13 @@ var curvesTemplate = template.Must(template.New("curves").Parse(
 		`{{with .Floor}}<text x="256" y="{{.TextY}}" text-anchor="end" fill="#b86e00">{{.Text}}</text>{{end}}` +
 		`</g></g>{{end}}</svg>`))
 
-// Curves draws the terms and the learning rate of a training, as it stands, as one SVG of three charts a row.
+// Curves draws the terms and the learning rate of a training, as it stands, as one SVG of four charts a row.
 func Curves(steps []runlog.Step) (svg string, err error) {
 	type placed struct {
 		chart
 		Left, Top int
 	}
-	const perRow, height = 3, chartHeight + 28
+	const perRow, height = 4, chartHeight + 28
 	var data struct {
 		Width, Height int
 		Charts        []placed

@@ -78,7 +78,7 @@ func (d *drawing) picture(x, y, size float64, pixels []byte, side int) {
 // svg is the whole drawing on white, with a margin.
 func (d *drawing) svg() string {
 	width, height := number(d.width+10), number(d.height+10)
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" width="%s" height="%s" font-family="sans-serif">`+
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" width="%s" height="%s" font-family="sans-serif" style="max-width:100%%;height:auto">`+
 		`<rect width="100%%" height="100%%" fill="#fff"/>%s</svg>`, width, height, width, height, d.elements.String())
 }
 

@@ -39,16 +39,17 @@ func LM() *recipes.LMSettings {
 	return s
 }
 
-// Stage1 has any pictures in a batch, not ones that look alike: ITM learns to tell those apart only later.
+// Stage1 has half of the quickstart's batch, and any pictures in it, not ones that look alike: ITM learns to tell
+// those apart only later.
 func Stage1() *recipes.Stage1Settings {
 	s := recipes.DefaultStage1()
-	s.Steps, s.WarmupSteps, s.Alike = Steps(180), 40, 1
+	s.Steps, s.Batch, s.WarmupSteps, s.Alike = Steps(200), 32, 40, 1
 	return s
 }
 
 // Stage2 shows questions beside captions, so that the same model answers.
 func Stage2() *recipes.Stage2Settings {
 	s := recipes.DefaultStage2()
-	s.Steps, s.WarmupSteps, s.QuestionShare = Steps(250), 40, 0.3
+	s.Steps, s.WarmupSteps, s.QuestionShare = Steps(200), 40, 0.3
 	return s
 }
