@@ -33,7 +33,7 @@ func AttendUnscaled(query, key, value, mask *Node, dropout float64) *Node {
 	if mask != nil {
 		scores = Add(scores, single(mask))
 	}
-	weights := Dropout(ConvertDType(Softmax(scores, -1), value.DType()), dropout)
+	weights := Dropout(ConvertDType(softmax(scores), value.DType()), dropout)
 	return MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
 }
 
