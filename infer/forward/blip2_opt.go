@@ -32,7 +32,7 @@ func blip2OPT(r *run) error {
 	v := &cfg.Vision
 	if err := r.loadOPT("language_model.", func(scope *model.Scope, in []*Node) {
 		prompt := blip2.VisualPrompt(scope, &cfg, lastState(scope, v, in[0]))
-		blip2.PromptedLogits(scope, &cfg, prompt, in[1], in[1])
+		blip2.Prompted(scope, &cfg, prompt, in[1], in[1])
 	}, shapes.Make(dtypes.Float32, 1, 3, v.ImageSize, v.ImageSize), shapes.Make(dtypes.Int32, 1, 2)); err != nil {
 		return err
 	}

@@ -57,7 +57,6 @@ type Stage1Losses struct {
 	TextFeatures, TextStates *Node
 	ImageToText, TextToImage *Node // similarities over temperature [batch, batch]
 	MatchLogits              *Node // [3*batch, 2]: rows (positive, image negative, text negative) of each pair in turn
-	TextLogits               *Node // [batch, text-1, vocab]
 }
 
 // Losses builds the four passes of stage 1; see Objective for the inputs.
@@ -80,8 +79,8 @@ func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stag
 
 	if !s.WithoutITG {
 		decoder := nn.WithFirst(ids, s.DecoderID)
-		l.TextLogits = blip2.GenerateText(scope, cfg, l.Images.Past, allButLast(decoder), allButLast(mask))
-		l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
+		head := blip2.GenerationHead(scope, cfg, l.Images.Past, allButLast(decoder), allButLast(mask))
+		l.ITG = nextWord(head, ids, mask, s.Smoothing)
 	}
 	return l
 }
