@@ -102,7 +102,7 @@ func WholeModel(scope *model.Scope, cfg *blip2.Config, states, ids *Node) {
 		prompt = blip2.VisualPrompt(scope, cfg, states)
 	}
 	if cfg.T5 == nil {
-		blip2.PromptedLogits(scope, cfg, prompt, ids, ids)
+		blip2.Prompted(scope, cfg, prompt, ids, ids)
 		return
 	}
 	read, visible := blip2.EncodePrompted(scope, cfg, prompt, ids, ids)

@@ -79,10 +79,16 @@ func (a AdamW) apply(store *model.Store, vars []*model.Variable, grads []*Node, 
 	for i, v := range vars {
 		g := norm.Graph()
 		grad := Mul(grads[i], scale)
-		mVar, vVar := store.GetVariable(statePath(v, firstMoments)), store.GetVariable(statePath(v, secondMoments))
-		weight, m, s := v.NodeValue(g), mVar.NodeValue(g), vVar.NodeValue(g)
-		newM := Add(MulScalar(m, a.Beta1), MulScalar(grad, 1-a.Beta1))
-		newS := Add(MulScalar(s, a.Beta2), MulScalar(Square(grad), 1-a.Beta2))
+		mVar, sVar := store.GetVariable(statePath(v, firstMoments)), store.GetVariable(statePath(v, secondMoments))
+		weight, m, s := v.NodeValue(g), mVar.NodeValue(g), sVar.NodeValue(g)
+		newM := Where(keep, Add(MulScalar(m, a.Beta1), MulScalar(grad, 1-a.Beta1)), m)
+		newS := Where(keep, Add(MulScalar(s, a.Beta2), MulScalar(Square(grad), 1-a.Beta2)), s)
+		mVar.SetNodeValue(newM)
+		sVar.SetNodeValue(newS)
+		// The weight reads the new moments. Without a barrier XLA computes them again from the old ones, which
+		// it must copy for that, since the new ones are written over them.
+		moments := OptimizationBarriers(newM, newS)
+		newM, newS = moments[0], moments[1]
 		step := Div(Div(newM, correct1), AddScalar(Sqrt(Div(newS, correct2)), a.Eps))
 		updated := weight
 		if a.WeightDecay > 0 && decays(tensorName(v), v.Shape()) {
@@ -90,7 +96,5 @@ func (a AdamW) apply(store *model.Store, vars []*model.Variable, grads []*Node, 
 		}
 		updated = Sub(updated, Mul(step, lr))
 		v.SetNodeValue(Where(keep, updated, weight))
-		mVar.SetNodeValue(Where(keep, newM, m))
-		vVar.SetNodeValue(Where(keep, newS, s))
 	}
 }

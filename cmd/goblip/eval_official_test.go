@@ -95,12 +95,3 @@ func officialFiles(t *testing.T, stage2, scenes string) {
 	failOnce(t, exitUsage, []string{"--predictions", ".jsonl"}, flags("eval classify --checkpoint", stage2, "--data", dir, "--predictions", results)...)
 	failOnce(t, exitUsage, []string{"--map", "field=column"}, flags("eval caption --map x --checkpoint", stage2, "--data", own)...)
 }
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}

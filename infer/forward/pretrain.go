@@ -41,7 +41,7 @@ func blipPretrain(r *run) error {
 			"image_embeds": l.Image, "text_output": l.TextStates, "image_features": l.ImageFeatures, "text_features": l.TextFeatures,
 			"image_features_m": l.MomentumImage, "text_features_m": l.MomentumText, "sim_i2t": l.ImageToText, "sim_t2i": l.TextToImage,
 			"targets_i2t": l.ImageTargets, "targets_t2i": l.TextTargets, "itm_weights_i2t": l.WeightsImageToText, "itm_weights_t2i": l.WeightsTextToImage,
-			"lm_logits": l.WordLogits,
+			"lm_logits": l.Words.Logits(),
 		} {
 			out.put(name, node)
 		}

@@ -167,13 +167,11 @@ func project(scope *model.Scope, cfg *Layers, h, residual *Node) *Node {
 	return nn.LayerNorm(scope.At("LayerNorm"), Add(h, residual), cfg.LayerNormEps)
 }
 
-// WordLogits is the language-model head over the table of words, which it shares with the embeddings:
-// scope has "predictions", states [..., hidden] -> float32 [..., vocab].
-func WordLogits(scope *model.Scope, cfg *Layers, table, states *Node) *Node {
+// WordHead is the language-model head over the table of words, which it shares with the embeddings:
+// scope has "predictions", states [..., hidden].
+func WordHead(scope *model.Scope, cfg *Layers, table, states *Node) nn.Head {
 	head := scope.At("predictions")
 	h := nn.Activation(cfg.HiddenAct, nn.Linear(head.At("transform").At("dense"), states, cfg.HiddenSize))
 	h = nn.LayerNorm(head.At("transform").At("LayerNorm"), h, cfg.LayerNormEps)
-	logits := nn.TiedHead(table, h)
-	bias := nn.Param(head, "bias", h, nn.InitZeros, cfg.VocabSize)
-	return ConvertDType(Add(logits, ExpandLeftToRank(bias, logits.Rank())), table.DType())
+	return nn.Head{States: h, Table: table, Bias: nn.Param(head, "bias", h, nn.InitZeros, cfg.VocabSize)}
 }

@@ -72,8 +72,13 @@ func DecoderStates(scope *model.Scope, cfg *Config, memory []bert.KV, memoryMask
 	return Decode(scope, cfg, p).Last()
 }
 
-// WordLogits are the scores of the next word: states [..., hidden] -> [..., vocab].
+// WordLogits are the scores of the next word: states [..., hidden] -> float32 [..., vocab].
 func WordLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
+	return WordHead(scope, cfg, states).Logits()
+}
+
+// WordHead scores the next word: states [..., hidden].
+func WordHead(scope *model.Scope, cfg *Config, states *Node) nn.Head {
 	decoder := scope.At(decoderScope)
-	return bert.WordLogits(decoder.At("cls"), &cfg.Text.Layers, bert.Words(decoder.At("bert"), &cfg.Text.Layers, states), states)
+	return bert.WordHead(decoder.At("cls"), &cfg.Text.Layers, bert.Words(decoder.At("bert"), &cfg.Text.Layers, states), states)
 }

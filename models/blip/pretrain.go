@@ -40,11 +40,11 @@ func (s Sharing) Memory(scope *model.Scope, cfg *Config, image *Node, encoder Me
 	return Memory(scope, cfg, image)
 }
 
-// Logits are the decoder's scores of the next words of whole texts that begin with [DEC]: memory of
-// Memory, ids and mask int32 [batch, text] -> [batch, text, vocab].
-func (s Sharing) Logits(scope *model.Scope, cfg *Config, memory Memories, ids, mask *Node) *Node {
+// Head scores the next words of whole texts that begin with [DEC], after the decoder has read them: memory
+// of Memory, ids and mask int32 [batch, text].
+func (s Sharing) Head(scope *model.Scope, cfg *Config, memory Memories, ids, mask *Node) nn.Head {
 	if s == ShareNone {
-		return WordLogits(scope, cfg, DecoderStates(scope, cfg, memory, nil, ids, mask))
+		return WordHead(scope, cfg, DecoderStates(scope, cfg, memory, nil, ids, mask))
 	}
 	encoder, decoder, layers := scope.At(encoderScope), scope.At(decoderScope), &cfg.Text.Layers
 	x := bert.Embed(encoder, layers, ids, nil, nil)
@@ -56,7 +56,7 @@ func (s Sharing) Logits(scope *model.Scope, cfg *Config, memory Memories, ids, m
 		pass.CrossAttention = decoder.At("bert")
 	}
 	states := bert.Encode(encoder, layers, pass).Last()
-	return bert.WordLogits(decoder.At("cls"), layers, bert.Words(encoder, layers, states), states)
+	return bert.WordHead(decoder.At("cls"), layers, bert.Words(encoder, layers, states), states)
 }
 
 // DecoderName is the decoder's own name of a tensor of the encoder, which has one as long as the two

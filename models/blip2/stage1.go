@@ -92,10 +92,15 @@ func MatchMask(mask *Node, queries int) *Node {
 // ids, mask int32 [batch, text], past of Images -> logits of the next word [batch, text, vocab].
 // ids start with [DEC] instead of [CLS].
 func GenerateText(scope *model.Scope, cfg *Config, past []KV, ids, mask *Node) *Node {
+	return GenerationHead(scope, cfg, past, ids, mask).Logits()
+}
+
+// GenerationHead is GenerateText before the words are scored.
+func GenerationHead(scope *model.Scope, cfg *Config, past []KV, ids, mask *Node) nn.Head {
 	text := EmbedText(scope, &cfg.QFormer, ids, nil)
 	visible := GenerateMask(mask, past[0].Key.Shape().Dim(2))
 	out := Encode(scope, &cfg.QFormer, Pass{Text: text, Past: past, Mask: nn.AdditiveMask(visible, text)})
-	return TextLogits(scope, cfg, out.Text)
+	return textHead(scope, cfg, out.Text)
 }
 
 // GenerateMask is what each word of ITG's text sees: all queries, itself and the words before it.
@@ -107,15 +112,13 @@ func GenerateMask(mask *Node, queries int) *Node {
 	return Concatenate([]*Node{ones(mask, batch, length, queries), causal}, 2)
 }
 
-// TextLogits is BERT's language-model head over the word table: [..., hidden] -> float32 [..., vocab].
-func TextLogits(scope *model.Scope, cfg *Config, states *Node) *Node {
+// textHead is BERT's language-model head over the word table: states [..., hidden].
+func textHead(scope *model.Scope, cfg *Config, states *Node) nn.Head {
 	q := &cfg.QFormer
 	head := scope.At("cls").At("predictions")
 	h := nn.Linear(head.At("transform").At("dense"), states, q.HiddenSize)
 	h = nn.LayerNorm(head.At("transform").At("LayerNorm"), nn.Activation(q.HiddenAct, h), q.LayerNormEps)
-	logits := nn.TiedHead(wordTable(scope, q, states), h)
-	logits = Add(logits, ExpandLeftToRank(nn.Param(head, "bias", h, nn.InitZeros, q.VocabSize), logits.Rank()))
-	return ConvertDType(logits, dtypes.Float32)
+	return nn.Head{States: h, Table: wordTable(scope, q, states), Bias: nn.Param(head, "bias", h, nn.InitZeros, q.VocabSize)}
 }
 
 // Temperature divides the contrastive similarities: learned, starts at 0.07, never clamped. A scalar.

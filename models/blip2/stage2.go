@@ -22,17 +22,17 @@ func projectLanguage(scope *model.Scope, cfg *Config, queries *Node) *Node {
 	return nn.Linear(scope.At("language_projection"), queries, width)
 }
 
-// PromptedLogits puts soft prompts before text and runs the LLM: prompt [batch, queries, width],
-// ids, mask int32 [batch, text] -> logits of the word after each text token [batch, text, vocab].
+// Prompted puts soft prompts before text and runs the LLM: prompt [batch, queries, width],
+// ids, mask int32 [batch, text] -> the head that scores the word after each text token.
 // Soft tokens are always visible; masked text is not.
-func PromptedLogits(scope *model.Scope, cfg *Config, prompt, ids, mask *Node) *Node {
+func Prompted(scope *model.Scope, cfg *Config, prompt, ids, mask *Node) nn.Head {
 	llm := scope.At("language_model")
 	queries, length := prompt.Shape().Dim(1), ids.Shape().Dim(1)
 	embeds := Concatenate([]*Node{prompt, opt.Embed(llm, &cfg.Text, ids)}, 1)
 	full := Concatenate([]*Node{OnesLike32(mask, queries), mask}, 1)
 	states, _ := opt.Decode(llm, &cfg.Text, embeds, opt.Positions(full), CausalMask(full, embeds), nil)
 	states = Slice(states, AxisRange(), AxisRange(queries, queries+length))
-	return opt.Logits(llm, &cfg.Text, states)
+	return opt.Head(llm, &cfg.Text, states)
 }
 
 // CausalMask is additive: each token sees itself and what is visible before it.

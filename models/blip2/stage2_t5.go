@@ -1,6 +1,7 @@
 package blip2
 
 import (
+	"goblip/models/nn"
 	"goblip/models/t5"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -17,12 +18,17 @@ func EncodePrompted(scope *model.Scope, cfg *Config, prompt, ids, mask *Node) (s
 	return t5.Encode(llm, cfg.T5, embeds, visible), visible
 }
 
-// AnswerLogits scores labels after encoded text, each given those before it: states
-// [batch, seq, d_model], visible int32 [batch, seq], labels int32 [batch, text], negative where there
-// is none -> [batch, text, vocab]: column i is about label i. labelMask int32 [batch, text] hides
-// decoder inputs, nil none.
+// AnswerLogits scores labels after encoded text: see AnswerHead -> [batch, text, vocab], column i is
+// about label i.
 func AnswerLogits(scope *model.Scope, cfg *Config, states, visible, labels, labelMask *Node) *Node {
+	return AnswerHead(scope, cfg, states, visible, labels, labelMask).Logits()
+}
+
+// AnswerHead reads labels after encoded text, each given those before it, and scores them: states
+// [batch, seq, d_model], visible int32 [batch, seq], labels int32 [batch, text], negative where there
+// is none. labelMask int32 [batch, text] hides decoder inputs, nil none.
+func AnswerHead(scope *model.Scope, cfg *Config, states, visible, labels, labelMask *Node) nn.Head {
 	llm := scope.At("language_model")
 	decoded, _ := t5.Decode(llm, cfg.T5, t5.DecoderIDs(cfg.T5, labels), labelMask, t5.Remember(llm, cfg.T5, states, visible))
-	return t5.Logits(llm, cfg.T5, decoded)
+	return t5.Head(llm, cfg.T5, decoded)
 }

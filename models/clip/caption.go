@@ -9,21 +9,21 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// captionDecoder is the scope of the weights that only CaptionLogits uses.
+// captionDecoder is the scope of the weights that only CaptionHead uses.
 const captionDecoder = "caption_decoder"
 
-// IsCaptionDecoder says whether a tensor belongs to CaptionLogits and not to a CLIPModel.
+// IsCaptionDecoder says whether a tensor belongs to CaptionHead and not to a CLIPModel.
 func IsCaptionDecoder(tensor string) bool { return strings.HasPrefix(tensor, captionDecoder+".") }
 
-// CaptionLogits are the scores of the next word of a caption: the causal states of the text tower
+// CaptionHead scores the next word of a caption: the causal states of the text tower
 // read the image's tokens (CoCa, Yu et al., https://arxiv.org/abs/2205.01917, section 3.2, with
 // cross-attention alone on top). They teach the image tower what one vector a picture does not.
 //
 //	text   [batch, text, hidden], TextStates
 //	tokens [batch, patches, image_hidden]: those that BLIP-2 will read, the last block's input
 //
-// -> float32 [batch, text, vocab].
-func CaptionLogits(scope *model.Scope, cfg *Config, layers int, text, tokens *Node) *Node {
+// The head's states are [batch, text, hidden].
+func CaptionHead(scope *model.Scope, cfg *Config, layers int, text, tokens *Node) nn.Head {
 	t, decoder := &cfg.Text, scope.At(captionDecoder)
 	tokens = nn.LayerNorm(decoder.At("image_layernorm"), tokens, t.LayerNormEps)
 	x := text
@@ -41,5 +41,5 @@ func CaptionLogits(scope *model.Scope, cfg *Config, layers int, text, tokens *No
 		x = Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
 	}
 	x = nn.LayerNorm(decoder.At("final_layer_norm"), x, t.LayerNormEps)
-	return nn.TiedHead(wordTable(scope, cfg, x), x)
+	return nn.Head{States: x, Table: wordTable(scope, cfg, x)}
 }

@@ -25,7 +25,7 @@ func TestCaptionSeesWhatItMay(t *testing.T) {
 	const length, patches, width = 4, 3, 5
 	store := model.NewStore()
 	build := func(scope *model.Scope, in []*Node) []*Node {
-		return []*Node{clip.CaptionLogits(scope, &cfg, 2, clip.TextStates(scope, &cfg, in[0], nil), in[1])}
+		return []*Node{clip.CaptionHead(scope, &cfg, 2, clip.TextStates(scope, &cfg, in[0], nil), in[1]).Logits()}
 	}
 	if err := nn.Declare(golden.Go(t), store, func(root *model.Scope, in []*Node) { build(root.At("model"), in) },
 		shapes.Make(dtypes.Int32, 1, length), shapes.Make(dtypes.Float32, 1, patches, width)); err != nil {

@@ -43,7 +43,7 @@ func unscaledWeights(query, key, mask *Node) *Node {
 	if mask != nil {
 		scores = Add(scores, single(mask))
 	}
-	return Softmax(scores, -1)
+	return softmax(scores)
 }
 
 // WeightedSum is the second half of Attend, what is read there: weights [batch, heads, seq, keys],

@@ -15,19 +15,45 @@ func CrossEntropy(logits, labels *Node, smoothing float64) *Node {
 	logits = ConvertDType(logits, dtypes.Float32)
 	dims := labels.Shape().Dimensions
 	classes, rows := logits.Shape().Dim(-1), labels.Shape().Size()
-	logits = Reshape(logits, rows, classes)
-	shifted := Sub(logits, StopGradient(ReduceAndKeep(logits, ReduceMax, -1)))
-	logSum := Log(ReduceSum(Exp(shifted), -1)) // [rows]
+	labels = ConvertDType(Reshape(labels, rows), dtypes.Int32)
+	loss := withGradient(Reshape(logits, rows, classes),
+		func(x *Node) *Node { return rowLosses(x, labels, smoothing) },
+		func(x, v *Node) *Node { return Mul(InsertAxes(v, -1), rowGradients(x, labels, smoothing)) })
+	return Reshape(loss, dims...)
+}
+
+// shift takes the largest logit of each row from it, so that Exp cannot overflow, and gives the log of
+// the sum that softmax divides by: logits [rows, classes] -> [rows, classes], [rows, 1] both.
+func shift(logits *Node) (shifted, largest, logSum *Node) {
+	largest = ReduceAndKeep(logits, ReduceMax, -1)
+	shifted = Sub(logits, largest)
+	return shifted, largest, Log(ReduceAndKeep(Exp(shifted), ReduceSum, -1))
+}
+
+// rowLosses: logits float32 [rows, classes], labels int32 [rows] -> [rows].
+func rowLosses(logits, labels *Node, smoothing float64) *Node {
+	rows := labels.Shape().Size()
+	shifted, largest, logSum := shift(logits)
 	// The label's logit by Gather: a one-hot product would hold another [rows, classes].
 	row := Iota(logits.Graph(), shapes.Make(dtypes.Int32, rows, 1), 0)
-	label := ConvertDType(Reshape(labels, rows, 1), dtypes.Int32)
-	target := Gather(shifted, Concatenate([]*Node{row, label}, -1)) // [rows]
-	loss := Sub(logSum, target)
+	target := Gather(logits, Concatenate([]*Node{row, InsertAxes(labels, -1)}, -1)) // [rows]
+	logSum = Reshape(logSum, rows)
+	loss := Sub(logSum, Sub(target, Reshape(largest, rows)))
 	if smoothing > 0 {
 		uniform := Sub(logSum, ReduceMean(shifted, -1))
 		loss = Add(MulScalar(loss, 1-smoothing), MulScalar(uniform, smoothing))
 	}
-	return Reshape(loss, dims...)
+	return loss
+}
+
+// rowGradients are those of each row's loss: softmax less the smoothed target, [rows, classes].
+func rowGradients(logits, labels *Node, smoothing float64) *Node {
+	dims := logits.Shape().Dimensions
+	shifted, _, logSum := shift(logits)
+	class := Iota(logits.Graph(), shapes.Make(dtypes.Int32, dims...), -1)
+	hit := Equal(class, BroadcastToDims(InsertAxes(labels, -1), dims...))
+	other := BroadcastToDims(ConstAs(logits, smoothing/float64(dims[1])), dims...)
+	return Sub(Exp(Sub(shifted, logSum)), Where(hit, AddScalar(other, 1-smoothing), other))
 }
 
 // SmoothedFloor is the least value CrossEntropy with smoothing can reach (spec: LM 1.3577 for

@@ -3,11 +3,12 @@
 //	nn.go        Linear, LayerNorm, Embedding, PatchEmbedding: PyTorch names and layout
 //	attention.go multi-head attention over [batch, heads, seq, head_dim], its weights, masks
 //	precision.go the type that a graph computes in
+//	gradient.go  gradients of whole formulas
 //	block.go     transformer blocks that the backward pass computes again
 //	transposed.go the layout of weights for use without training
 //	dropout.go   Dropout and the random stream of a training graph
 //	init.go      initial values, computed on the host, equal on every backend
-//	loss.go      cross entropy with label smoothing
+//	loss.go      cross entropy with label smoothing; head.go, over a large vocabulary
 //
 // Variables carry the names and the layout of a PyTorch state dict ("weight" [out, in],
 // "bias" [out]), so a Hugging Face tensor name is our variable path with "." replaced by "/".
@@ -53,9 +54,8 @@ func LayerNorm(scope *model.Scope, x *Node, eps float64) *Node {
 
 // Normed is LayerNorm with a weight and bias [dim] of the caller's.
 func Normed(x, weight, bias *Node, eps float64) *Node {
-	normed := gomlxnn.LayerNorm(single(x), []int{x.Rank() - 1}, eps,
-		ExpandLeftToRank(single(weight), x.Rank()), ExpandLeftToRank(single(bias), x.Rank()), nil)
-	return ConvertDType(normed, x.DType())
+	normed := Mul(normalized(single(x), eps), ExpandLeftToRank(single(weight), x.Rank()))
+	return ConvertDType(Add(normed, ExpandLeftToRank(single(bias), x.Rank())), x.DType())
 }
 
 // EmbeddingTable is the weight of an Embedding as it is stored: [vocab, dim]. Lookup and Compute bring

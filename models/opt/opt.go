@@ -9,7 +9,6 @@ import (
 
 	"goblip/models/nn"
 
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -146,10 +145,14 @@ func decode(scope *model.Scope, cfg *Config, embeds, positions, mask *Node, past
 	return x, cache, inputs
 }
 
-// Logits are the scores of the next word, by the tied embedding table:
-// states [..., word_embed_proj_dim] -> float32 [..., vocab].
+// Head scores the next word by the embedding table: states [..., word_embed_proj_dim].
+func Head(scope *model.Scope, cfg *Config, states *Node) nn.Head {
+	return nn.Head{States: states, Table: table(scope, cfg, states)}
+}
+
+// Logits are the scores of the next word: states [..., word_embed_proj_dim] -> float32 [..., vocab].
 func Logits(scope *model.Scope, cfg *Config, states *Node) *Node {
-	return ConvertDType(nn.TiedHead(table(scope, cfg, states), states), dtypes.Float32)
+	return Head(scope, cfg, states).Logits()
 }
 
 func layer(scope *model.Scope, cfg *Config, x, mask *Node, past *KV) (*Node, KV) {

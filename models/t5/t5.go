@@ -94,12 +94,28 @@ func decode(scope *model.Scope, cfg *Config, x, bias *Node, memory Memory, past 
 	return decoder.finish(scope, cfg, x), own
 }
 
-// Logits are the scores of the next word: states [..., d_model] -> float32 [..., vocab]. A tied head
-// reads states scaled by d_model^-0.5, as T5's first version has it: see Config.
-func Logits(scope *model.Scope, cfg *Config, states *Node) *Node {
-	if cfg.ScaleDecoderOutputs {
-		states = MulScalar(states, 1/math.Sqrt(float64(cfg.DModel)))
+// Head scores the next word in training: states [..., d_model]. A tied head reads states scaled by
+// d_model^-0.5, as T5's first version has it: see Config.
+func Head(scope *model.Scope, cfg *Config, states *Node) nn.Head {
+	head := nn.Head{States: scaled(cfg, states)}
+	if cfg.UntiedHead {
+		head.Table = nn.Param(scope.At("lm_head"), "weight", states, nn.InitNormal, cfg.VocabSize, cfg.DModel)
+	} else {
+		head.Table = shared(scope, cfg, states)
 	}
+	return head
+}
+
+func scaled(cfg *Config, states *Node) *Node {
+	if cfg.ScaleDecoderOutputs {
+		return MulScalar(states, 1/math.Sqrt(float64(cfg.DModel)))
+	}
+	return states
+}
+
+// Logits are the scores of the next word: states [..., d_model] -> float32 [..., vocab].
+func Logits(scope *model.Scope, cfg *Config, states *Node) *Node {
+	states = scaled(cfg, states)
 	if cfg.UntiedHead {
 		return ConvertDType(nn.LinearNoBias(scope.At("lm_head"), states, cfg.VocabSize), dtypes.Float32)
 	}

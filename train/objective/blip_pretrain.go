@@ -77,14 +77,14 @@ func (b BLIPPretrain) Carried(name string) bool {
 // batch, or a group of it.
 type BLIPLosses struct {
 	ITA, ITM, LM                           *Node
-	Image, TextStates                      *Node // [batch, patches, image_hidden], [batch, text, hidden]
-	ImageFeatures, TextFeatures            *Node // [batch, projection]
-	MomentumImage, MomentumText            *Node // the same of the momentum copies
-	ImageToText, TextToImage               *Node // over temperature [batch, local+queue]
-	ImageTargets, TextTargets              *Node // soft targets of both
-	WeightsImageToText, WeightsTextToImage *Node // sampling weights of negatives [batch, local]
-	MatchLogits                            *Node // [3*batch, 2]: rows (positive, image negative, text negative) of each pair in turn
-	WordLogits                             *Node // [batch, text, vocab]
+	Image, TextStates                      *Node   // [batch, patches, image_hidden], [batch, text, hidden]
+	ImageFeatures, TextFeatures            *Node   // [batch, projection]
+	MomentumImage, MomentumText            *Node   // the same of the momentum copies
+	ImageToText, TextToImage               *Node   // over temperature [batch, local+queue]
+	ImageTargets, TextTargets              *Node   // soft targets of both
+	WeightsImageToText, WeightsTextToImage *Node   // sampling weights of negatives [batch, local]
+	MatchLogits                            *Node   // [3*batch, 2]: rows (positive, image negative, text negative) of each pair in turn
+	Words                                  nn.Head // over [batch, text, hidden]
 
 	temperature *Node
 	positives   *Node // int32 0/1 [batch, local+queue]: columns of the row's picture
@@ -102,8 +102,10 @@ func (b BLIPPretrain) Losses(scope *model.Scope, pixels, ids, mask, alpha, image
 	memory := blip.GroundedMemory(scope, cfg, l.Image)
 	if !b.Retrieval {
 		decoder := nn.WithFirst(ids, cfg.Text.BOSTokenID)
-		l.WordLogits = b.Sharing.Logits(scope, cfg, b.Sharing.Memory(scope, cfg, l.Image, memory), decoder, mask)
-		l.LM = nextWord(allButLast(l.WordLogits), decoder, mask, b.Smoothing)
+		l.Words = b.Sharing.Head(scope, cfg, b.Sharing.Memory(scope, cfg, l.Image, memory), decoder, mask)
+		head := l.Words
+		head.States = allButLast(head.States)
+		l.LM = nextWord(head, decoder, mask, b.Smoothing)
 	}
 	// The copies follow every weight of their parts, cross-attention included, although they never
 	// read text with pictures: it must exist before.

@@ -20,17 +20,17 @@ func BLIPCaption(cfg *blip.Config, mean, std [3]float64, smoothing float64) Obje
 	return Objective{
 		Terms: []Term{{"lm", nn.SmoothedFloor(cfg.Text.VocabSize, smoothing), "floor"}},
 		Build: func(scope *model.Scope, in []*Node) []*Node {
-			logits := CaptionLogits(scope, cfg, nn.PixelValues(in[0], mean, std), in[1], in[2])
-			return []*Node{nextWord(allButLast(logits), in[1], in[3], smoothing)}
+			head := captionHead(scope, cfg, nn.PixelValues(in[0], mean, std), allButLast(in[1]), allButLast(in[2]))
+			return []*Node{nextWord(head, in[1], in[3], smoothing)}
 		},
 	}
 }
 
-// CaptionLogits are the scores of the next words: pixels float32 [batch, 3, height, width], ids and
-// mask int32 [batch, text] -> [batch, text, vocab].
-func CaptionLogits(scope *model.Scope, cfg *blip.Config, pixels, ids, mask *Node) *Node {
+// captionHead scores the next words: pixels float32 [batch, 3, height, width], ids and mask int32
+// [batch, text].
+func captionHead(scope *model.Scope, cfg *blip.Config, pixels, ids, mask *Node) nn.Head {
 	memory := blip.Memory(scope, cfg, blip.ImageStates(scope, cfg, pixels))
-	return blip.WordLogits(scope, cfg, blip.DecoderStates(scope, cfg, memory, nil, ids, mask))
+	return blip.WordHead(scope, cfg, blip.DecoderStates(scope, cfg, memory, nil, ids, mask))
 }
 
 // BLIPAnswer trains an encoder that reads a question with its picture, and a decoder that writes the

@@ -25,8 +25,10 @@ func TestBLIPTrainingParity(t *testing.T) {
 		inner     string
 	}{
 		{"train/blip-caption", 91, "pixel_values ids mask targets", func(cfg *blip.Config, scope *model.Scope, in []*Node) (*Node, *Node) {
-			logits := CaptionLogits(scope, cfg, in[0], in[1], in[2])
-			return nextWord(allButLast(logits), in[1], in[3], smoothing(cfg)), logits
+			head := captionHead(scope, cfg, in[0], in[1], in[2])
+			logits := head.Logits()
+			head.States = allButLast(head.States)
+			return nextWord(head, in[1], in[3], smoothing(cfg)), logits
 		}, "logits"},
 		{"train/blip-itm", 88, "pixel_values ids mask image_of_text text_of_image", func(cfg *blip.Config, scope *model.Scope, in []*Node) (*Node, *Node) {
 			memory := blip.GroundedMemory(scope, cfg, blip.ImageStates(scope, cfg, in[0]))

@@ -14,7 +14,6 @@ package objective
 import (
 	"goblip/models/nn"
 
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -34,17 +33,11 @@ type Objective struct {
 	Chunked *Chunked // nil: only a batch as a whole, or losses that compare no samples
 }
 
-// maskedMean averages values where weights is not zero: both [...], weights int32 or float32.
-func maskedMean(values, weights *Node) *Node {
-	weights = ConvertDType(weights, dtypes.Float32)
-	return Div(ReduceAllSum(Mul(values, weights)), MaxScalar(ReduceAllSum(weights), 1))
-}
-
-// nextWord is the language-model loss: logits [batch, text-1, vocab] against ids shifted by one,
+// nextWord is the language-model loss: the head's states [batch, text-1, hidden] against ids shifted by one,
 // averaged over the targets that weights [batch, text] names (its first column is not used).
-func nextWord(logits, ids, weights *Node, smoothing float64) *Node {
-	targets := Slice(ids, AxisRange(), AxisRange(1))
-	return maskedMean(nn.CrossEntropy(logits, targets, smoothing), Slice(weights, AxisRange(), AxisRange(1)))
+func nextWord(head nn.Head, ids, weights *Node, smoothing float64) *Node {
+	after := func(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(1)) }
+	return head.Loss(after(ids), after(weights), smoothing)
 }
 
 // allButLast drops the last column: [batch, text, ...] -> [batch, text-1, ...].

@@ -62,7 +62,6 @@ type Stage1Losses struct {
 	TextFeatures, TextStates *Node
 	ImageToText, TextToImage *Node // similarities over temperature [batch, batch]
 	MatchLogits              *Node // [3*batch, 2]: rows (positive, image negative, text negative) of each pair in turn
-	TextLogits               *Node // [batch, text-1, vocab]
 }
 
 // Losses builds the four passes of stage 1; see Objective for the inputs.
@@ -143,8 +142,8 @@ func (l *Stage1Losses) match(scope *model.Scope, s Stage1, ids, mask *Node, othe
 // generate is ITG: the text after [DEC], from the pictures' queries.
 func (l *Stage1Losses) generate(scope *model.Scope, s Stage1, ids, mask *Node) {
 	decoder := nn.WithFirst(ids, s.DecoderID)
-	l.TextLogits = blip2.GenerateText(scope, s.Config, l.Images.Past, allButLast(decoder), allButLast(mask))
-	l.ITG = nextWord(l.TextLogits, ids, mask, s.Smoothing)
+	head := blip2.GenerationHead(scope, s.Config, l.Images.Past, allButLast(decoder), allButLast(mask))
+	l.ITG = nextWord(head, ids, mask, s.Smoothing)
 }
 
 // sameImage compares picture numbers: int32 [batch] -> bool [batch, batch].

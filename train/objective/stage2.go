@@ -41,6 +41,6 @@ func VQA(cfg *blip2.Config) Objective {
 
 // prompted is the LLM's loss on the targets behind a soft prompt.
 func prompted(scope *model.Scope, cfg *blip2.Config, prompt, ids, mask, targets *Node) *Node {
-	logits := blip2.PromptedLogits(scope, cfg, prompt, allButLast(ids), allButLast(mask))
-	return nextWord(logits, ids, targets, 0)
+	head := blip2.Prompted(scope, cfg, prompt, allButLast(ids), allButLast(mask))
+	return nextWord(head, ids, targets, 0)
 }

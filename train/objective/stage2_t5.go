@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"goblip/models/blip2"
-	"goblip/models/nn"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -26,8 +25,7 @@ func Stage2T5(cfg *blip2.Config) Objective {
 			states, ids, mask, labels, targets := in[0], in[1], in[2], in[3], in[4]
 			prompt := blip2.VisualPrompt(scope, cfg, states)
 			read, visible := blip2.EncodePrompted(scope, cfg, prompt, ids, mask)
-			logits := blip2.AnswerLogits(scope, cfg, read, visible, labels, targets)
-			return []*Node{maskedMean(nn.CrossEntropy(logits, labels, 0), targets)}
+			return []*Node{blip2.AnswerHead(scope, cfg, read, visible, labels, targets).Loss(labels, targets, 0)}
 		},
 	}
 }

@@ -59,7 +59,7 @@ func (c CLIP) losses(scope *model.Scope, in []*Node) []*Node {
 	if c.CaptionLayers > 0 {
 		mask := ConvertDType(NotEqual(ids, ZerosLike(ids)), dtypes.Int32)
 		right := Slice(textStates, AxisRange(0, batch), AxisRange(0, ids.Shape().Dim(1)-1))
-		words := clip.CaptionLogits(scope, cfg, c.CaptionLayers, right, states[len(states)-2])
+		words := clip.CaptionHead(scope, cfg, c.CaptionLayers, right, states[len(states)-2])
 		losses = append(losses, MulScalar(nextWord(words, ids, mask, 0), c.CaptionWeight))
 	}
 	return losses
@@ -75,7 +75,7 @@ func LM(cfg *opt.Config) Objective {
 			input, visible := allButLast(ids), allButLast(mask)
 			embeds := opt.Embed(scope, cfg, input)
 			states, _ := opt.Decode(scope, cfg, embeds, opt.Positions(visible), blip2.CausalMask(visible, embeds), nil)
-			return []*Node{nextWord(opt.Logits(scope, cfg, states), ids, weights, 0)}
+			return []*Node{nextWord(opt.Head(scope, cfg, states), ids, weights, 0)}
 		},
 	}
 }
