@@ -153,7 +153,7 @@ func TestBLIPRecipes(t *testing.T) {
 		}
 		succeed(t, flags(append([]any{"train blip/pretrain --json --resume --picture-memory 0 --steps 6 --batch 4 --checkpoint-every 2 --data", data, "--out", cut, tinyBLIP}, mixture...)...)...)
 		sameRun(t, cut, whole)
-		failOnce(t, exitFailed, []string{"augment \"more\""}, flags("train blip/caption --steps 2 --batch 4 --data", data, "--init", folder, "--out", filepath.Join(t.TempDir(), "x"), "--set augment=more")...)
+		failOnce(t, exitFailed, []string{"augment \"more\""}, flags("train blip/caption --json --steps 2 --batch 4 --data", data, "--init", folder, "--out", filepath.Join(t.TempDir(), "x"), "--set augment=more")...)
 	})
 	t.Run("towers", func(t *testing.T) {
 		vision, _ := towers(t, data)
