@@ -7,15 +7,14 @@ import (
 	"strconv"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/go-xla/stablehlo"
 )
 
 // Exporter is a backend that compiles nothing: it hands out the programs that would be compiled, as
 // they have to be for a GPU or a TPU. Those differ from what go-xla writes for its CPU plugin:
 //
-//   - products of short floats: for the CPU go-xla demands an algorithm with float32 operands, which
-//     a GPU refuses for others. Without a demand GPUs and TPUs add up in float32 by themselves.
+//   - products of short floats stay such (products.go); for the CPU go-xla demands an algorithm with
+//     float32 operands, which a GPU refuses.
 //   - barriers, which keep XLA from undoing the recomputation of activations, are left out for the CPU
 //     where they have one operand.
 type Exporter struct {
@@ -85,6 +84,7 @@ func (b *exporting) DeviceAssignment(...compute.DeviceNum) error { return nil }
 func (b *exporting) Main() compute.Function {
 	if b.main == nil {
 		inner, _ := b.builder.Main().(*function)
+		inner.short = true
 		b.main = &exported{inner}
 	}
 	return b.main
@@ -117,14 +117,6 @@ func (b *exporting) Compile() (compute.Executable, error) {
 
 // exported is the main function of an exported program.
 type exported struct{ *function }
-
-func (f *exported) DotGeneral(lhs compute.Value, lhsContracting, lhsBatch []int, rhs compute.Value, rhsContracting, rhsBatch []int,
-	config compute.DotGeneralConfig) (compute.Value, error) {
-	if shape, err := f.Shape(lhs); err == nil && shape.DType.IsHalfPrecision() && config.AccumulatorDType == dtypes.Float32 {
-		config.AccumulatorDType = dtypes.InvalidDType
-	}
-	return f.function.DotGeneral(lhs, lhsContracting, lhsBatch, rhs, rhsContracting, rhsBatch, config)
-}
 
 // OptimizationBarrier gives a lone operand company.
 func (f *exported) OptimizationBarrier(operands ...compute.Value) ([]compute.Value, error) {

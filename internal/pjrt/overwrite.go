@@ -27,6 +27,7 @@ type backend struct {
 	*xla.Backend
 	mu        sync.Mutex
 	overwrite map[string]func(name string) bool // by program
+	short     bool                              // products of short floats stay such: not for a CPU
 }
 
 var _ Overwriter = (*backend)(nil)
@@ -65,7 +66,7 @@ type builder struct {
 func (b *builder) Main() compute.Function {
 	if b.main == nil {
 		inner, _ := b.Builder.Main().(*xla.Function)
-		b.main = &function{Function: inner, inputs: map[string]*stablehlo.Value{}}
+		b.main = &function{Function: inner, inputs: map[string]*stablehlo.Value{}, short: b.backend.short, widened: map[compute.Value]compute.Value{}}
 	}
 	return b.main
 }
@@ -99,7 +100,9 @@ func (b *builder) mark() {
 // function is the main function of a program.
 type function struct {
 	*xla.Function
-	inputs map[string]*stablehlo.Value
+	inputs  map[string]*stablehlo.Value
+	short   bool // see backend
+	widened map[compute.Value]compute.Value
 }
 
 func (f *function) Parameter(name string, shape shapes.Shape, sharding *compute.ShardingSpec) (compute.Value, error) {

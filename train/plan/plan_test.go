@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -66,6 +67,9 @@ func TestCountIsTheProgram(t *testing.T) {
 			if text := string(program); devices == 8 && !strings.Contains(text, `<["data"=8]>`) || strings.Contains(text, "dot_algorithm") {
 				t.Errorf("%s on %d devices: the program is not one for them", c.name, devices)
 			}
+			if n := widenedProducts(program); n > 0 {
+				t.Errorf("%s on %d devices: %d products of bfloat16 numbers are computed in float32", c.name, devices, n)
+			}
 			trained, frozen, err := train.Parameters(golden.Go(t), obj, c.job.Settings(1), inputs)
 			if err != nil {
 				t.Fatal(err)
@@ -80,6 +84,20 @@ func TestCountIsTheProgram(t *testing.T) {
 			}
 		}
 	}
+}
+
+// widenedProducts counts products of two values that were bfloat16 just before.
+func widenedProducts(program []byte) (n int) {
+	wide := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(%\w+) = "stablehlo.convert"\(%\w+\) : \(tensor<[0-9x]*bf16>\) -> tensor<[0-9x]*f32>`).FindAllSubmatch(program, -1) {
+		wide[string(m[1])] = true
+	}
+	for _, m := range regexp.MustCompile(`"stablehlo.dot_general"\((%\w+), (%\w+)\)`).FindAllSubmatch(program, -1) {
+		if wide[string(m[1])] && wide[string(m[2])] {
+			n++
+		}
+	}
+	return n
 }
 
 func first(a, _ int) int  { return a }
