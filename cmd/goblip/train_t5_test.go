@@ -119,7 +119,7 @@ func TestStage2T5(t *testing.T) {
 	vision, _ := towers(t, data)
 	stage1, llm := stage1Of(t, data, vision), tinyT5(t, data)
 	args := flags("train blip2/stage2 --steps 60 --batch 4 --checkpoint-every 30 --log-every 1 --json --data", data, "--init", stage1, "--llm", llm,
-		"--set question_share=0.3 --set learning_rate=0.03 --set warmup_steps=5 --set text_buckets=2")
+		"--set question_share=0.3 --set learning_rate=0.01 --set warmup_steps=5 --set text_buckets=2")
 	run := filepath.Join(t.TempDir(), "whole")
 	succeed(t, append(args, "--out", run)...)
 	final := filepath.Join(run, "final")
