@@ -100,6 +100,7 @@ minutes, a Python with jax (TPU: jax libtpu; GPU: jax[cuda13]) and, at full size
 	flags.StringVar(&p.python, "python", "python3", "for --compile: a Python with jax")
 	flags.BoolVar(&p.asJSON, "json", false, "print a line of JSON")
 	requireFlags(command, "device")
+	command.AddCommand(newPlanCapfiltCommand())
 	return command
 }
 
