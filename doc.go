@@ -27,6 +27,7 @@
 //	  plan/         what a run needs, before anything is bought
 //	  runlog/       metrics.jsonl, TensorBoard events, progress bar
 //	capfilt/      cleans noisy image-text sets: captioners, filters, a rule
+//	  beam/         the same on many machines; a module of its own
 //	eval/         metrics, from strings and numbers alone
 //	  ptb/ meteor/  tokens of captions; METEOR, whose lists of words a user brings
 //	  report/       report.html

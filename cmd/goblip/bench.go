@@ -4,28 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/gomlx/compute/dtypes"
-	computeshapes "github.com/gomlx/compute/shapes"
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/model"
 	"github.com/spf13/cobra"
 
-	"goblip/infer"
-	"goblip/internal/pjrt"
 	"goblip/models/blip2"
+	"goblip/models/opt"
 	"goblip/models/vit"
 	"goblip/train"
-	"goblip/train/objective"
 )
 
-// benchConfig is a stage-1 step to time; scripts/bench/stage1_torch.py reads the same file.
+// benchConfig is a training step to time, of stage 1, or of stage 2 if there is an LLM; the programs of
+// scripts/bench read the same file.
 type benchConfig struct {
 	Vision struct {
 		HiddenSize        int `json:"hidden_size"`
@@ -45,36 +36,51 @@ type benchConfig struct {
 		CrossAttentionFrequency int `json:"cross_attention_frequency"`
 		EncoderHiddenSize       int `json:"encoder_hidden_size"`
 	} `json:"qformer"`
+	LLM *struct { // an OPT
+		HiddenSize        int `json:"hidden_size"`
+		FFNDim            int `json:"ffn_dim"`
+		NumHiddenLayers   int `json:"num_hidden_layers"`
+		NumAttentionHeads int `json:"num_attention_heads"`
+		VocabSize         int `json:"vocab_size"`
+	} `json:"llm"`
 	ImageTextHiddenSize int `json:"image_text_hidden_size"`
 	TextLength          int `json:"text_length"`
 	Batch               int `json:"batch"`
 	Steps               int `json:"steps"`
+
+	// Batches is how many different ones the steps go through, again and again; 0: one.
+	Batches int `json:"batches"`
+	// CaptionLengths says how often texts have so many tokens; without it each length from half of
+	// text_length on is equally likely.
+	CaptionLengths map[int]int `json:"caption_lengths"`
 }
 
 // benchResult is printed; seconds a step.
 type benchResult struct {
-	Median        float64   `json:"step_seconds_median"`
-	Min           float64   `json:"step_seconds_min"`
-	First         float64   `json:"first_step_seconds"` // compiling included
-	ImagesSeconds float64   `json:"images_per_second"`
-	PeakMemory    uint64    `json:"peak_memory_bytes"`
-	Parameters    int       `json:"trained_parameters"`
-	Losses        []float64 `json:"losses"` // itc, itm, itg of the last step
-	Backend       string    `json:"backend"`
-	CPUSeconds    float64   `json:"cpu_seconds"` // processor time of a step, on average
-	Compilations  int       `json:"compilations"`
+	Median        float64     `json:"step_seconds_median"`
+	Min           float64     `json:"step_seconds_min"`
+	First         float64     `json:"first_step_seconds"` // compiling included
+	ImagesSeconds float64     `json:"images_per_second"`
+	PeakMemory    uint64      `json:"peak_memory_bytes"`
+	Parameters    int         `json:"trained_parameters"`
+	Sum           float64     `json:"steps_seconds"` // of all counted steps
+	Losses        [][]float64 `json:"losses"`        // of each step: itc, itm, itg, or lm
+	Backend       string      `json:"backend"`
+	CPUSeconds    float64     `json:"cpu_seconds"` // processor time of a step, on average
+	Compilations  int         `json:"compilations"`
 }
 
 func newBenchCommand() *cobra.Command {
 	var path string
 	var asJSON bool
-	var devices int
-	var precision string
+	var o benchOptions
 	command := &cobra.Command{
 		Use:   "bench --config FILE",
-		Short: "Time a stage-1 training step on this machine",
-		Long: `Time a stage-1 training step on this machine: frozen image encoder, ITC, ITM with hard negatives, ITG,
-gradient and AdamW, on random data. scripts/bench/run compares it with the same step in PyTorch.`,
+		Short: "Time a training step on this machine",
+		Long: `Time a training step on this machine, with random weights on random data: of stage 1 (frozen image encoder,
+ITC, ITM, ITG, gradient and AdamW), or of stage 2 where the config has an "llm". ITM takes the next pair of the
+batch as negative, so that other programs can compute the same losses: scripts/bench/run compares them.
+--write gives them weights and batches.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var c benchConfig
@@ -87,8 +93,8 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 			if err := decoder.Decode(&c); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			r, err := bench(cmd, &c, devices, precision)
-			if err != nil {
+			r, err := bench(cmd, &c, o)
+			if err != nil || o.write != "" {
 				return err
 			}
 			if asJSON {
@@ -100,8 +106,12 @@ gradient and AdamW, on random data. scripts/bench/run compares it with the same 
 		},
 	}
 	command.Flags().StringVar(&path, "config", "", "JSON file of sizes, such as scripts/bench/small.json")
-	command.Flags().IntVar(&devices, "devices", 1, "data-parallel devices")
-	command.Flags().StringVar(&precision, "precision", "f32", strings.Join(train.Precisions, " or "))
+	command.Flags().IntVar(&o.devices, "devices", 1, "data-parallel devices")
+	command.Flags().StringVar(&o.precision, "precision", "f32", strings.Join(train.Precisions, " or "))
+	command.Flags().StringVar(&o.checkpointing, "checkpointing", "none", strings.Join(train.Checkpoints, " or "))
+	command.Flags().IntVar(&o.buckets, "text-buckets", 1, "lengths that texts are padded to, as setting text_buckets of training")
+	command.Flags().BoolVar(&o.kept, "kept-states", false, "encode the pictures before, as training does where their states fit into memory")
+	command.Flags().StringVar(&o.write, "write", "", "write weights.safetensors and batches.safetensors into this folder instead")
 	command.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON")
 	requireFlags(command, "config")
 	command.AddCommand(newBenchCaptionCommand(), newBenchLoaderCommand())
@@ -120,82 +130,19 @@ func (c *benchConfig) blip2() (*blip2.Config, error) {
 	q.NumAttentionHeads, q.VocabSize, q.EncoderHiddenSize = c.QFormer.NumAttentionHeads, c.QFormer.VocabSize, c.QFormer.EncoderHiddenSize
 	q.CrossAttentionFrequency = c.QFormer.CrossAttentionFrequency
 	q.HiddenDropoutProb, q.AttentionProbsDropoutProb = 0, 0
-	if c.Batch < 2 || c.Steps < 1 || c.TextLength < 3 || c.TextLength > q.MaxPositionEmbeddings || q.VocabSize < 10 {
-		return nil, fmt.Errorf("bench: batch, steps, text_length or vocab_size is too small or too large")
+	if c.LLM != nil {
+		t := opt.Default()
+		t.HiddenSize, t.WordEmbedProjDim, t.FFNDim, t.VocabSize = c.LLM.HiddenSize, c.LLM.HiddenSize, c.LLM.FFNDim, c.LLM.VocabSize
+		t.NumHiddenLayers, t.NumAttentionHeads, t.Dropout = c.LLM.NumHiddenLayers, c.LLM.NumAttentionHeads, 0
+		cfg.Text, q.UseQFormerTextInput = t, false
+	}
+	if c.Batch < 2 || c.Steps < 1 || c.Batches < 0 || c.TextLength < 3 || c.TextLength > q.MaxPositionEmbeddings || q.VocabSize < 10 {
+		return nil, fmt.Errorf("bench: batch, steps, batches, text_length or vocab_size is too small or too large")
+	}
+	for length, count := range c.CaptionLengths {
+		if length < 1 || count < 1 || count > 1e6 {
+			return nil, fmt.Errorf("bench: caption_lengths: %d texts of %d tokens", count, length)
+		}
 	}
 	return &cfg, cfg.Validate()
-}
-
-func bench(cmd *cobra.Command, c *benchConfig, devices int, precision string) (*benchResult, error) {
-	cfg, err := c.blip2()
-	if err != nil {
-		return nil, err
-	}
-	backend, info, err := openBackend(cmd, devices)
-	if err != nil {
-		return nil, err
-	}
-	loss := objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1}.Objective(c.Batch)
-	onStates := loss.Build
-	loss.Build = func(scope *model.Scope, in []*Node) []*Node {
-		return onStates(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
-	}
-	side := cfg.Vision.ImageSize
-	inputs := []computeshapes.Shape{
-		computeshapes.Make(dtypes.Uint8, c.Batch, side, side, 3), computeshapes.Make(dtypes.Int32, c.Batch, c.TextLength),
-		computeshapes.Make(dtypes.Int32, c.Batch, c.TextLength), computeshapes.Make(dtypes.Int32, c.Batch),
-	}
-	trainer, err := train.NewTrainer(backend, model.NewStore(), loss, train.Settings{
-		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05}, Seed: 1, Devices: devices, Trainable: infer.Trainable, Precision: precision,
-	}, inputs)
-	if err != nil {
-		return nil, err
-	}
-	defer trainer.Finalize()
-	batch := c.batch(side)
-	r := &benchResult{Parameters: trainer.NumTrained(), Backend: info.Description}
-	var times []float64
-	var spent float64
-	for step := range c.Steps + 1 {
-		began := time.Now()
-		result, err := trainer.Step(step, 1e-4, [][]*tensors.Tensor{batch})
-		if err != nil {
-			return nil, err
-		}
-		seconds := time.Since(began).Seconds()
-		if step == 0 {
-			r.First, spent = seconds, pjrt.ProcessorTime()
-		} else {
-			times = append(times, seconds)
-		}
-		r.Losses = result.Terms
-	}
-	r.CPUSeconds = (pjrt.ProcessorTime() - spent) / float64(c.Steps)
-	r.Compilations = trainer.Compilations()
-	slices.Sort(times)
-	r.Median, r.Min = times[len(times)/2], times[0]
-	r.ImagesSeconds, r.PeakMemory = float64(c.Batch)/r.Median, pjrt.PeakMemory()
-	return r, nil
-}
-
-// batch is one random batch, the same for every step.
-func (c *benchConfig) batch(side int) []*tensors.Tensor {
-	rng := rand.New(rand.NewPCG(1, 1))
-	pixels := make([]uint8, c.Batch*side*side*3)
-	for i := range pixels {
-		pixels[i] = uint8(rng.IntN(256))
-	}
-	ids, mask, numbers := make([]int32, c.Batch*c.TextLength), make([]int32, c.Batch*c.TextLength), make([]int32, c.Batch)
-	for b := range c.Batch {
-		numbers[b] = int32(b)
-		length := c.TextLength/2 + rng.IntN(c.TextLength-c.TextLength/2) + 1
-		for t := range length {
-			ids[b*c.TextLength+t] = int32(5 + rng.IntN(c.QFormer.VocabSize-6))
-			mask[b*c.TextLength+t] = 1
-		}
-	}
-	return []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(pixels, c.Batch, side, side, 3), tensors.FromFlatDataAndDimensions(ids, c.Batch, c.TextLength),
-		tensors.FromFlatDataAndDimensions(mask, c.Batch, c.TextLength), tensors.FromFlatDataAndDimensions(numbers, c.Batch),
-	}
 }

@@ -1,44 +1,24 @@
 #!/usr/bin/env python3
-"""One training step of BLIP-2 stage 1 in PyTorch, to time beside "goblip bench".
+"""One training step of BLIP-2 in PyTorch, to time beside "goblip bench".
 
-    python3 scripts/bench/stage1_torch.py small.json
+    goblip bench --config small.json --write DIR
+    python3 scripts/bench/step_torch.py small.json DIR
 
-The same work as goblip's step: frozen ViT forward, then ITC (best query, stop
-gradient on the keys, smoothing 0.1), ITM (hard negatives in both directions,
-joint pass over three times the batch) and ITG (keys and values of the query
-pass reused), and AdamW with LAVIS' decay groups. The pictures' cross-attention
-keys and values are projected once and rows of them picked for ITM, as goblip
-does it. Random data, no dropout. Needs torch; prints one line of JSON.
+The same work as goblip's step on the same weights and batches: frozen ViT forward, then ITC (best query, stop
+gradient on the keys, smoothing 0.1), ITM (the next pair as negative in both directions, joint pass over three times
+the batch) and ITG (keys and values of the query pass reused); or, where the config has an "llm", a soft prompt for a
+frozen OPT; and AdamW with LAVIS' decay groups. The pictures' cross-attention keys and values are projected once
+and rows of them picked for ITM, as goblip does it. No dropout. Needs torch; prints one line of JSON.
 """
 import argparse
-import json
-import statistics
-import sys
-import time
+import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-IGNORED = -100  # F.cross_entropy leaves such targets out
-SMOOTHING = 0.1
-
-
-def read_config(path):
-    """Reads the config, and says what it lacks or has too much."""
-    vision = "hidden_size intermediate_size num_hidden_layers num_attention_heads image_size patch_size".split()
-    qformer = ("hidden_size intermediate_size num_hidden_layers num_attention_heads vocab_size num_query_tokens "
-               "cross_attention_frequency encoder_hidden_size").split()
-    top = "vision qformer image_text_hidden_size text_length batch steps".split()
-    with open(path) as f:
-        config = json.load(f)
-    for name, keys, part in [("config", top, config), ("vision", vision, config.get("vision", {})),
-                             ("qformer", qformer, config.get("qformer", {}))]:
-        if set(keys) != set(part):
-            sys.exit(f"{path}: {name}: missing {sorted(set(keys) - set(part))}, unknown {sorted(set(part) - set(keys))}")
-    if config["qformer"]["encoder_hidden_size"] != config["vision"]["hidden_size"]:
-        sys.exit(f"{path}: qformer.encoder_hidden_size is not vision.hidden_size")
-    return config
+import shared
+from shared import IGNORED, SMOOTHING
 
 
 def split_heads(x, heads):
@@ -127,7 +107,7 @@ class Stage1(nn.Module):
         self.ln_vision = nn.LayerNorm(config["vision"]["hidden_size"], 1e-6)
         self.query_tokens = nn.Parameter(torch.zeros(1, c["num_query_tokens"], d))
         self.words = nn.Embedding(c["vocab_size"], d)
-        self.positions = nn.Embedding(self.text_length, d)
+        self.positions = nn.Embedding(512, d)
         self.norm = nn.LayerNorm(d, 1e-12)
         self.layers = nn.ModuleList(QFormerLayer(c, i % c["cross_attention_frequency"] == 0) for i in range(c["num_hidden_layers"]))
         self.vision_projection = nn.Linear(d, config["image_text_hidden_size"])
@@ -179,10 +159,7 @@ class Stage1(nn.Module):
         own = torch.arange(batch)
         itc = (F.cross_entropy(to_text, own, label_smoothing=SMOOTHING) + F.cross_entropy(to_image, own, label_smoothing=SMOOTHING)) / 2
 
-        with torch.no_grad():
-            itself = torch.eye(batch, dtype=torch.bool)
-            text_negative = torch.multinomial(to_text.masked_fill(itself, -10000).softmax(-1), 1)[:, 0]
-            image_negative = torch.multinomial(to_image.masked_fill(itself, -10000).softmax(-1), 1)[:, 0]
+        image_negative = text_negative = own.roll(-1)  # the next pair
         image_rows, text_rows = torch.cat([own, image_negative, own]), torch.cat([own, own, text_negative])
         picked = [kv if kv is None else tuple(t[image_rows] for t in kv) for kv in images]
         joint = F.pad(visible[text_rows], (queries.shape[1], 0), value=True)[:, None, None]
@@ -202,90 +179,140 @@ class Stage1(nn.Module):
         return itc, itm, itg
 
 
-def initialize(module):
-    for name, p in module.named_parameters():
-        if name == "temp":
-            continue
-        if p.dim() >= 2:
-            nn.init.normal_(p, std=0.02)
-        elif "norm" in name and name.endswith("weight"):
-            nn.init.ones_(p)
-        else:
-            nn.init.zeros_(p)
+class OPTLayer(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        d = c["hidden_size"]
+        self.heads = c["num_attention_heads"]
+        self.self_attn_layer_norm, self.final_layer_norm = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(d, d) for _ in range(4))
+        self.fc1, self.fc2 = nn.Linear(d, c["ffn_dim"]), nn.Linear(c["ffn_dim"], d)
+
+    def forward(self, x, mask):
+        h = self.self_attn_layer_norm(x)
+        q, k, v = (split_heads(p(h), self.heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        x = x + self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+        return x + self.fc2(F.relu(self.fc1(self.final_layer_norm(x))))
+
+
+class OPT(nn.Module):
+    """The frozen language model."""
+
+    def __init__(self, c):
+        super().__init__()
+        d = c["hidden_size"]
+        self.embed_tokens, self.embed_positions = nn.Embedding(c["vocab_size"], d), nn.Embedding(2050, d)
+        self.layers = nn.ModuleList(OPTLayer(c) for _ in range(c["num_hidden_layers"]))
+        self.final_layer_norm = nn.LayerNorm(d)
+
+
+class Stage2(Stage1):
+    """Of Stage1 the pictures' half alone is used."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.language_projection = nn.Linear(config["qformer"]["hidden_size"], config["llm"]["hidden_size"])
+        self.llm = OPT(config["llm"])
+        self.llm.requires_grad_(False)
+
+    def forward(self, states, ids, mask, decoder_id):
+        image_embeds = self.ln_vision(states)
+        images = [layer.cross.keys_values(image_embeds) if layer.cross is not None else None for layer in self.layers]
+        queries = self.norm(self.query_tokens).expand(len(ids), -1, -1)
+        out, _, _ = self.run(queries, images=images)
+        words = self.llm.embed_tokens
+        x = torch.cat([self.language_projection(out), words(ids[:, :-1])], 1)
+        seen = torch.cat([mask.new_ones(len(ids), queries.shape[1]), mask[:, :-1]], 1)
+        x = x + self.llm.embed_positions(seen.cumsum(1) * seen + 1)
+        visible = (torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril() & seen.bool()[:, None])[:, None]
+        for layer in self.llm.layers:
+            x = layer(x, visible)
+        logits = F.linear(self.llm.final_layer_norm(x[:, queries.shape[1]:]), words.weight)
+        targets = ids[:, 1:].masked_fill(~mask[:, 1:].bool(), IGNORED)
+        return (F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED),)
+
+
+def vit_name(name):
+    """The name that goblip, and transformers, give a tensor of ViT."""
+    for ours, theirs in (("patch", "embeddings.patch_embedding"), ("cls", "embeddings.class_embedding"), ("position", "embeddings.position_embedding")):
+        name = re.sub(rf"^{ours}\b", theirs, name)
+    name = re.sub(r"^blocks", "encoder.layers", name)
+    name = re.sub(r"\bnorm([12])", r"layer_norm\1", name)
+    name = re.sub(r"\b(qkv|projection)\b", r"self_attn.\1", name)
+    return "vision_model." + re.sub(r"\b(fc[12])", r"mlp.\1", name)
+
+
+def stage_name(name):
+    """The name that goblip, and transformers, give a tensor of Stage1 or Stage2."""
+    if name.startswith("llm."):
+        name = re.sub(r"\b([qkv]|out)_proj", r"self_attn.\1_proj", name)
+        return "language_model.model.decoder." + name[len("llm."):]
+    for ours, theirs in (("ln_vision", "vision_model.post_layernorm"), ("words", "embeddings.word_embeddings"),
+                         ("positions", "embeddings.position_embeddings"), ("norm", "qformer.layernorm"), ("layers", "qformer.encoder.layer"),
+                         ("transform", "cls.predictions.transform.dense"), ("transform_norm", "cls.predictions.transform.LayerNorm"),
+                         ("word_bias", "cls.predictions.bias")):
+        if name.split(".")[0] == ours:
+            name = theirs + name[len(ours):]
+            break
+    name = re.sub(r"\.cross\.", ".crossattention.", name)
+    name = re.sub(r"attention\.(query|key|value)\.", r"attention.attention.\1.", name)
+    name = re.sub(r"attention\.dense\.", "attention.output.dense.", name)
+    name = re.sub(r"attention\.norm\.", "attention.output.LayerNorm.", name)
+    for ours, theirs in (("of_queries", "_query"), ("of_text", "")):
+        name = name.replace(f".{ours}.up.", f".intermediate{theirs}.dense.").replace(f".{ours}.down.", f".output{theirs}.dense.")
+        name = name.replace(f".{ours}.norm.", f".output{theirs}.LayerNorm.")
+    return name
+
+
+def load(module, weights, name_of):
+    """Fills a module; what stage 2 does not use is not in the file and stays as it is."""
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            value = weights.get(name_of(name))
+            if value is None:
+                p.requires_grad_(False)
+            else:
+                p.copy_(torch.from_numpy(value.copy()))
 
 
 def optimizer(model):
-    decays = lambda name, p: p.dim() != 1 and not name.endswith(".bias")
-    groups = [[p for n, p in model.named_parameters() if decays(n, p)], [p for n, p in model.named_parameters() if not decays(n, p)]]
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    groups = [[p for n, p in named if shared.decays(n, p.dim()) == decayed] for decayed in (True, False)]
     return torch.optim.AdamW([{"params": groups[0]}, {"params": groups[1], "weight_decay": 0.0}],
-                             lr=1e-4, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
-
-
-def memory(key):
-    """VmHWM or VmRSS of this process, in bytes; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/status") as f:
-            return next((int(line.split()[1]) << 10 for line in f if line.startswith(key + ":")), 0)
-    except OSError:
-        return 0
+                             lr=shared.RATE, betas=shared.BETAS, eps=shared.EPS, weight_decay=shared.DECAY, fused=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
+    parser.add_argument("folder", help="what goblip bench --write wrote for this config")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--warmup", type=int, default=2, help="steps before the measured ones")
     parser.add_argument("--compile", action="store_true", help="torch.compile the losses and the encoder")
     args = parser.parse_args()
-    config = read_config(args.config)
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    before = memory("VmRSS")
-
-    vit, model = ViT(config["vision"]), Stage1(config)
-    initialize(vit)
-    initialize(model)
+    config, weights, batches = shared.read(args.config, args.folder)
+    vit, model = ViT(config["vision"]), (Stage2 if config.get("llm") else Stage1)(config)
+    load(vit, weights, vit_name)
+    load(model, weights, stage_name)
+    del weights
     vit.requires_grad_(False).eval()
     adamw = optimizer(model)
     encode, losses_of = vit, model
     if args.compile:
         encode, losses_of = torch.compile(vit), torch.compile(model)
+    decoder_id = config["qformer"]["vocab_size"] - 1
 
-    batch, length, words = config["batch"], config["text_length"], config["qformer"]["vocab_size"]
-    size = config["vision"]["image_size"]
-    pixels = torch.randn(batch, 3, size, size)
-    ids = torch.randint(5, words - 1, (batch, length))
-    ids[:, 0] = 2  # [CLS]
-    mask = (torch.arange(length) < torch.randint(max(2, length // 4), length + 1, (batch, 1))).long()
-    ids = ids * mask  # [PAD] is 0
-
-    seconds, history = [], []
-    for step in range(args.warmup + config["steps"]):
-        if step == args.warmup:
-            spent = time.process_time()
-        start = time.perf_counter()
+    def step(batch):
+        pixels, ids, mask = batch
         with torch.no_grad():
             states = encode(pixels)
-        losses = losses_of(states, ids, mask, words - 1)
+        losses = losses_of(states, ids, mask, decoder_id)
         adamw.zero_grad(set_to_none=True)
         sum(losses).backward()
         adamw.step()
-        history.append([round(loss.item(), 5) for loss in losses])
-        seconds.append(time.perf_counter() - start)
-    measured = seconds[args.warmup:]
-    print(json.dumps({
-        "step_seconds_median": statistics.median(measured),
-        "step_seconds_min": min(measured),
-        "first_step_seconds": seconds[0],
-        "cpu_seconds": (time.process_time() - spent) / config["steps"],
-        "peak_memory_bytes": memory("VmHWM"),
-        "memory_before_bytes": before,
-        "trained_parameters": sum(p.numel() for p in model.parameters()),
-        "frozen_parameters": sum(p.numel() for p in vit.parameters()),
-        "threads": args.threads,
-        "torch": torch.__version__,
-        "losses": history,
-    }))
+        return [loss.item() for loss in losses]
+
+    shared.time_steps(config, [(torch.from_numpy(p.copy()), torch.from_numpy(i).long(), torch.from_numpy(m).long()) for p, i, m in batches], step)
 
 
 if __name__ == "__main__":
