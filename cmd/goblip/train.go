@@ -372,7 +372,7 @@ func (t *trainCommand) read(recipe string, set *datasets.Set, p image.Processor,
 			}
 			bar.Done()
 			set = readable
-			if !strings.HasPrefix(recipe, "blip/") { // which visit records in an order of their own
+			if recipe != "blip/vqa" && recipe != "blip/nlvr" { // which visit questions and pairs
 				set.OnBad = func(_ int, why error) { t.note("warning: left out: %v", why) }
 			}
 		}

@@ -155,6 +155,20 @@ func TestBLIPRecipes(t *testing.T) {
 		sameRun(t, cut, whole)
 		failOnce(t, exitFailed, []string{"augment \"more\""}, flags("train blip/caption --json --steps 2 --batch 4 --data", data, "--init", folder, "--out", filepath.Join(t.TempDir(), "x"), "--set augment=more")...)
 	})
+	t.Run("damaged", func(t *testing.T) { // found when its batch comes: the next record takes its place
+		dir := copyOf(t, filepath.Dir(data))
+		spoilt := filepath.Join(dir, "images", "train", "000003.png")
+		bytes, err := os.ReadFile(spoilt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(bytes[strings.Index(string(bytes), "IDAT")+4:], "not compressed at all")
+		write(t, spoilt, string(bytes))
+		o := succeed(t, flags("train blip/retrieval --json --picture-memory 0 --on-bad skip --steps 5 --batch 4 --data", filepath.Join(dir, "train.jsonl"), "--init", folder, "--out", filepath.Join(t.TempDir(), "x"))...)
+		if !strings.Contains(o.stdout, `"left_out": 1`) {
+			t.Errorf("no count in %s", o.stdout)
+		}
+	})
 	t.Run("towers", func(t *testing.T) {
 		vision, _ := towers(t, data)
 		dir := pretrained(t, data, "--vision", vision)
