@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; each works without make as well.
 
-.PHONY: build test quickstart golden smoke
+.PHONY: build test quickstart notebooks golden smoke
 
 build:
 	go build -o bin/goblip ./cmd/goblip
@@ -10,6 +10,9 @@ test:
 
 quickstart:
 	scripts/quickstart
+
+notebooks:
+	scripts/run_notebooks
 
 # Rewrites the reference data in testdata/; needs the Python packages that each script names.
 golden:
