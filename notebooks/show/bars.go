@@ -52,7 +52,7 @@ type Layer struct {
 // Histogram draws how values lie between low and high, each kind as bars of its own beside those of the
 // others, and a line at a threshold.
 func Histogram(low, high, threshold float64, layers []Layer) string {
-	const left, top, width, height, bins = 40.0, 34.0, 560.0, 180.0, 20
+	const left, top, width, height, bins = 40.0, 50.0, 560.0, 180.0, 20
 	counts := make([][bins]int, len(layers))
 	most := 1
 	for i, l := range layers {
@@ -90,7 +90,7 @@ func Histogram(low, high, threshold float64, layers []Layer) string {
 	}
 	at := left + width*(threshold-low)/(high-low)
 	d.line(at, top-6, at, top+height, 2, ink)
-	d.text(at+6, top+6, 11, "start", ink, fmt.Sprintf("threshold %.3g", threshold))
+	d.text(at, top-10, 11, "middle", ink, fmt.Sprintf("threshold %.3g", threshold))
 	d.grow(left+width+30, top+height+24)
 	return d.svg()
 }

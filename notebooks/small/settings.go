@@ -25,17 +25,17 @@ func Corpus() shapes.Config {
 	return c
 }
 
-// CLIP is the quickstart's image tower after a fifth of its steps.
+// CLIP is the quickstart's image tower after a sixth of its steps.
 func CLIP() *recipes.CLIPSettings {
 	s := recipes.DefaultCLIP()
-	s.Steps, s.WarmupSteps = Steps(900), 100
+	s.Steps, s.WarmupSteps = Steps(800), 100
 	return s
 }
 
-// LM is the quickstart's language model after a fifth of its steps.
+// LM is the quickstart's language model after two fifths of its steps.
 func LM() *recipes.LMSettings {
 	s := recipes.DefaultLM()
-	s.Steps, s.WarmupSteps = Steps(250), 50
+	s.Steps, s.WarmupSteps = Steps(450), 80
 	return s
 }
 
@@ -43,13 +43,20 @@ func LM() *recipes.LMSettings {
 // those apart only later.
 func Stage1() *recipes.Stage1Settings {
 	s := recipes.DefaultStage1()
-	s.Steps, s.Batch, s.WarmupSteps, s.Alike = Steps(200), 32, 40, 1
+	s.Steps, s.Batch, s.WarmupSteps, s.Alike = Steps(250), 32, 40, 1
 	return s
 }
 
-// Stage2 shows questions beside captions, so that the same model answers.
+// Stage2 is the quickstart's after a third of its steps.
 func Stage2() *recipes.Stage2Settings {
 	s := recipes.DefaultStage2()
-	s.Steps, s.WarmupSteps, s.QuestionShare = Steps(200), 40, 0.3
+	s.Steps, s.WarmupSteps = Steps(300), 40
+	return s
+}
+
+// VQA is the quickstart's with a shorter training.
+func VQA() *recipes.VQASettings {
+	s := recipes.DefaultVQA()
+	s.Steps, s.WarmupSteps = Steps(400), 40
 	return s
 }

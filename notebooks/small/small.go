@@ -1,5 +1,5 @@
 // Package small trains the small BLIP-2 that the notebooks look at: a corpus of drawn scenes, an image
-// tower, a language model, stage 1 and stage 2, each in a folder of its own and in about a minute or less.
+// tower, a language model, stage 1, stage 2 and answers, each in a folder of its own and in about a minute or less.
 //
 //	small.go     Workshop: folders, data, and one training after the other
 //	settings.go  how small
@@ -56,7 +56,7 @@ func (w *Workshop) Path(parts ...string) string {
 	return filepath.Join(append([]string{w.Dir}, parts...)...)
 }
 
-// Model is the model folder that a training left: "clip", "lm", "stage1", "stage2" or one of the caller's.
+// Model is the model folder that a training left: "clip", "lm", "stage1", "stage2", "vqa" or one of the caller's.
 func (w *Workshop) Model(training string) string { return w.Path(training, "final") }
 
 // Set is a part of the corpus, "train", "val" or "test", which is drawn if it is not there.
@@ -122,7 +122,7 @@ func (w *Workshop) Steps(name string) ([]runlog.Step, error) {
 	return runlog.Read(w.Path(name, runlog.MetricsFile))
 }
 
-// All does the trainings of the small BLIP-2 that are not done: clip, lm, stage1, stage2.
+// All does the trainings of the small BLIP-2 that are not done: clip, lm, stage1, stage2. VQA is for those who ask.
 func (w *Workshop) All(ctx context.Context) error {
 	for _, training := range []func(context.Context) error{w.CLIP, w.LM, w.Stage1, w.Stage2} {
 		if err := training(ctx); err != nil {
@@ -163,6 +163,15 @@ func (w *Workshop) Stage2(ctx context.Context) error {
 	return w.Train("stage2", func(o recipes.Options) (train.Summary, error) {
 		return withPictures(w, func(p *infer.Pictures) (train.Summary, error) {
 			return recipes.Stage2(ctx, w.Backend, Stage2(), p, w.Model("stage1"), w.Model("lm"), o)
+		})
+	})
+}
+
+// VQA trains the Q-Former of stage 1 to read a question beside the picture, for the same language model.
+func (w *Workshop) VQA(ctx context.Context) error {
+	return w.Train("vqa", func(o recipes.Options) (train.Summary, error) {
+		return withPictures(w, func(p *infer.Pictures) (train.Summary, error) {
+			return recipes.VQA(ctx, w.Backend, VQA(), p, w.Model("stage1"), w.Model("lm"), o)
 		})
 	})
 }

@@ -46,7 +46,7 @@ func TestTrain(t *testing.T) {
 func TestQuick(t *testing.T) {
 	for _, quick := range []string{"", "1"} {
 		t.Setenv("GOBLIP_QUICK", quick)
-		for name, s := range map[string]*recipes.Common{"clip": &CLIP().Common, "lm": &LM().Common, "stage1": &Stage1().Common, "stage2": &Stage2().Common} {
+		for name, s := range map[string]*recipes.Common{"clip": &CLIP().Common, "lm": &LM().Common, "stage1": &Stage1().Common, "stage2": &Stage2().Common, "vqa": &VQA().Common} {
 			if err := s.Validate(); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
