@@ -74,17 +74,14 @@ func benchLoader(set *datasets.Set, size, batch, epochs int, how string) (*loade
 	if err != nil {
 		return nil, err
 	}
-	switch how {
-	case "none":
-	case "crop":
-		pictures, err = pictures.Augmented(augment.Default(size, 0.5), 1)
-	case "randaugment":
-		pictures, err = pictures.Augmented(augment.BLIP(size, 0.5), 1)
-	default:
-		err = usagef("--augment %q is not none, crop or randaugment", how)
-	}
+	policy, err := augment.Named(how, size, 0.5)
 	if err != nil {
-		return nil, err
+		return nil, usagef("--%v", err)
+	}
+	if policy != nil {
+		if pictures, err = pictures.Augmented(*policy, 1); err != nil {
+			return nil, err
+		}
 	}
 	batch = min(batch, set.Len())
 	perEpoch := set.Len() / batch
@@ -94,12 +91,16 @@ func benchLoader(set *datasets.Set, size, batch, epochs int, how string) (*loade
 	}
 	r := &loaderTimes{Images: (epochs*perEpoch - warm) * batch}
 	began, spent := time.Now(), pjrt.ProcessorTime()
+	var order []int
 	for i := range epochs * perEpoch {
 		if i == warm {
 			began, spent = time.Now(), pjrt.ProcessorTime()
 		}
 		epoch := i / perEpoch
-		rows := set.Order(1, epoch)[i%perEpoch*batch:][:batch]
+		if i%perEpoch == 0 {
+			order = set.Order(1, epoch)
+		}
+		rows := order[i%perEpoch*batch:][:batch]
 		pixels, err := pictures.LoadAt(rows, epoch)
 		if err != nil {
 			return nil, err

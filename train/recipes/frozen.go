@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"goblip/datasets/image"
+	"goblip/datasets/image/augment"
 	"goblip/infer"
 	"goblip/infer/cache"
 	"goblip/models/blip2"
@@ -38,9 +39,12 @@ func (e *Encoding) prepare(o Options) error {
 	if cached && e.Features == "" {
 		e.Features = cache.Types[0]
 	}
+	if augments {
+		if _, err := augment.Named(e.Augment, 1, e.MinCrop); err != nil {
+			return err
+		}
+	}
 	switch {
-	case !slices.Contains([]string{"", "none", "crop", "randaugment"}, e.Augment):
-		return fmt.Errorf("augment %q is not none, crop or randaugment", e.Augment)
 	case e.Features != "" && !slices.Contains(cache.Types, e.Features):
 		return fmt.Errorf("features %q is none of %v", e.Features, cache.Types)
 	case !cached && e.Features != "":

@@ -40,6 +40,22 @@ func BLIP(size int, minScale float64) Policy {
 	return p
 }
 
+// Named is the policy of a setting: "none" (nil), "crop" (Default) or "randaugment" (BLIP).
+func Named(name string, size int, minScale float64) (*Policy, error) {
+	var p Policy
+	switch name {
+	case "none":
+		return nil, nil
+	case "crop":
+		p = Default(size, minScale)
+	case "randaugment":
+		p = BLIP(size, minScale)
+	default:
+		return nil, fmt.Errorf("augment %q is not none, crop or randaugment", name)
+	}
+	return &p, nil
+}
+
 // Validate says which setting makes no sense.
 func (p *Policy) Validate() error {
 	switch {
