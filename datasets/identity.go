@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 
 	"goblip/datasets/blob"
 )
@@ -44,7 +43,7 @@ func (s *Set) Stamp() (stamp string, ok bool) {
 		if r.picture != nil {
 			one, ok = r.picture.stamp()
 		} else {
-			one, ok = fileStamp(r.Image)
+			one, ok = blob.FileStamp(r.Image)
 		}
 		if !ok {
 			return "", false
@@ -52,14 +51,6 @@ func (s *Set) Stamp() (stamp string, ok bool) {
 		fmt.Fprintf(h, "%s\n", one)
 	}
 	return hex.EncodeToString(h.Sum(nil)), s.Len() > 0
-}
-
-func fileStamp(path string) (string, bool) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", false
-	}
-	return fmt.Sprintf("%q %d %d", path, info.Size(), info.ModTime().UnixNano()), true
 }
 
 // storedStamp is the stamp of what lies in a larger file.

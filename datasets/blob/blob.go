@@ -127,13 +127,18 @@ func (s spooled) Size() int64  { return s.size }
 func Stamp(b Blob) (stamp string, ok bool) {
 	switch b := b.(type) {
 	case local:
-		info, err := os.Stat(b.path)
-		if err != nil {
-			return "", false
-		}
-		return fmt.Sprintf("%q %d %d", b.path, info.Size(), info.ModTime().UnixNano()), true
+		return FileStamp(b.path)
 	case *remote:
 		return fmt.Sprintf("%q %d %q", b.name, b.size, b.version), b.version != ""
 	}
 	return "", false
+}
+
+// FileStamp is Stamp of a file on disk.
+func FileStamp(path string) (stamp string, ok bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", false
+	}
+	return fmt.Sprintf("%q %d %d", path, info.Size(), info.ModTime().UnixNano()), true
 }
