@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -58,10 +57,7 @@ func bench(cmd *cobra.Command, c *benchConfig, o benchOptions) (*benchResult, er
 	if o.kept {
 		err = encodeBefore(backend, store, cfg, batches)
 	} else {
-		onStates := loss.Build
-		loss.Build = func(scope *model.Scope, in []*Node) []*Node {
-			return onStates(scope, append([]*Node{infer.ImageStates(scope, &cfg.Vision, in[0])}, in[1:]...))
-		}
+		loss = loss.On(func(scope *model.Scope, pixels *Node) *Node { return infer.ImageStates(scope, &cfg.Vision, pixels) })
 	}
 	if err != nil {
 		return nil, err
@@ -215,18 +211,11 @@ func writeBench(dir string, store *model.Store, batches [][]*tensors.Tensor) err
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	var weights, data []checkpoints.Named
-	for v := range store.IterVariables() {
-		name, ours := strings.CutPrefix(v.Path(), "/model/")
-		if !ours {
-			continue
-		}
-		value, err := v.Value()
-		if err != nil {
-			return err
-		}
-		weights = append(weights, checkpoints.Named{Name: strings.ReplaceAll(name, "/", "."), Tensor: value})
+	weights, err := checkpoints.StoreTensors(store, nil)
+	if err != nil {
+		return err
 	}
+	var data []checkpoints.Named
 	for i, batch := range batches {
 		for k, name := range []string{"pixels", "ids", "mask"} {
 			data = append(data, checkpoints.Named{Name: fmt.Sprintf("%s.%d", name, i), Tensor: batch[k]})
