@@ -15,8 +15,8 @@ import (
 	"goblip/train"
 )
 
-// benchConfig is a training step to time, of stage 1, or of stage 2 if there is an LLM; the programs of
-// scripts/bench read the same file.
+// benchConfig is a training step to time: of stage 1, of stage 2 if there is an LLM, or of BLIP's pre-training
+// if there is a text encoder instead of a Q-Former. The programs of scripts/bench read the same file.
 type benchConfig struct {
 	Vision struct {
 		HiddenSize        int `json:"hidden_size"`
@@ -43,6 +43,14 @@ type benchConfig struct {
 		NumAttentionHeads int `json:"num_attention_heads"`
 		VocabSize         int `json:"vocab_size"`
 	} `json:"llm"`
+	Text *struct { // BLIP's text encoder, and its decoder
+		HiddenSize        int `json:"hidden_size"`
+		IntermediateSize  int `json:"intermediate_size"`
+		NumHiddenLayers   int `json:"num_hidden_layers"`
+		NumAttentionHeads int `json:"num_attention_heads"`
+		VocabSize         int `json:"vocab_size"`
+	} `json:"text"`
+	QueueSize           int `json:"queue_size"` // features of each modality that BLIP keeps
 	ImageTextHiddenSize int `json:"image_text_hidden_size"`
 	TextLength          int `json:"text_length"`
 	Batch               int `json:"batch"`
@@ -64,7 +72,7 @@ type benchResult struct {
 	PeakMemory    uint64      `json:"peak_memory_bytes"`
 	Parameters    int         `json:"trained_parameters"`
 	Sum           float64     `json:"steps_seconds"` // of all counted steps
-	Losses        [][]float64 `json:"losses"`        // of each step: itc, itm, itg, or lm
+	Losses        [][]float64 `json:"losses"`        // of each step: itc, itm, itg, or lm, or ita, itm, lm
 	Backend       string      `json:"backend"`
 	CPUSeconds    float64     `json:"cpu_seconds"` // processor time of a step, on average
 	Compilations  int         `json:"compilations"`
@@ -78,7 +86,8 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench --config FILE",
 		Short: "Time a training step on this machine",
 		Long: `Time a training step on this machine, with random weights on random data: of stage 1 (frozen image encoder,
-ITC, ITM, ITG, gradient and AdamW), or of stage 2 where the config has an "llm". ITM takes the next pair of the
+ITC, ITM, ITG, gradient and AdamW), of stage 2 where the config has an "llm", or of BLIP's pre-training where it
+has a "text" instead of a "qformer" (momentum encoders, queues, ITC, ITM, LM). ITM takes the next pair of the
 batch as negative, so that other programs can compute the same losses: scripts/bench/run compares them.
 --write gives them weights and batches.`,
 		Args: cobra.NoArgs,
@@ -118,7 +127,7 @@ batch as negative, so that other programs can compute the same losses: scripts/b
 	return command
 }
 
-// configs builds the model's config from the sizes.
+// blip2 builds the model's config from the sizes.
 func (c *benchConfig) blip2() (*blip2.Config, error) {
 	cfg := blip2.Default()
 	v := vit.Default()
@@ -136,13 +145,32 @@ func (c *benchConfig) blip2() (*blip2.Config, error) {
 		t.NumHiddenLayers, t.NumAttentionHeads, t.Dropout = c.LLM.NumHiddenLayers, c.LLM.NumAttentionHeads, 0
 		cfg.Text, q.UseQFormerTextInput = t, false
 	}
-	if c.Batch < 2 || c.Steps < 1 || c.Batches < 0 || c.TextLength < 3 || c.TextLength > q.MaxPositionEmbeddings || q.VocabSize < 10 {
-		return nil, fmt.Errorf("bench: batch, steps, batches, text_length or vocab_size is too small or too large")
+	if err := c.validate(q.MaxPositionEmbeddings); err != nil {
+		return nil, err
+	}
+	return &cfg, cfg.Validate()
+}
+
+// validate says what is wrong with the sizes that are not the model's.
+func (c *benchConfig) validate(positions int) error {
+	if c.Batch < 2 || c.Steps < 1 || c.Batches < 0 || c.TextLength < 3 || c.TextLength > positions || c.vocab() < 10 {
+		return fmt.Errorf("bench: batch, steps, batches, text_length or vocab_size is too small or too large")
 	}
 	for length, count := range c.CaptionLengths {
 		if length < 1 || count < 1 || count > 1e6 {
-			return nil, fmt.Errorf("bench: caption_lengths: %d texts of %d tokens", count, length)
+			return fmt.Errorf("bench: caption_lengths: %d texts of %d tokens", count, length)
 		}
 	}
-	return &cfg, cfg.Validate()
+	return nil
+}
+
+// vocab is that of the texts.
+func (c *benchConfig) vocab() int {
+	switch {
+	case c.LLM != nil:
+		return c.LLM.VocabSize
+	case c.Text != nil:
+		return c.Text.VocabSize
+	}
+	return c.QFormer.VocabSize
 }

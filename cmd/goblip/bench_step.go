@@ -21,8 +21,8 @@ import (
 	"goblip/checkpoints"
 	"goblip/infer"
 	"goblip/internal/pjrt"
-	"goblip/models/blip2"
 	"goblip/models/nn"
+	"goblip/models/vit"
 	"goblip/train"
 	"goblip/train/objective"
 )
@@ -38,9 +38,12 @@ type benchOptions struct {
 // bench times the steps of a config; with --write it writes what other programs need, and returns an
 // empty result.
 func bench(cmd *cobra.Command, c *benchConfig, o benchOptions) (*benchResult, error) {
-	cfg, err := c.blip2()
+	step, err := c.step()
 	if err != nil {
 		return nil, err
+	}
+	if o.kept && step.vision == nil {
+		return nil, usagef("--kept-states needs an image encoder that is not trained")
 	}
 	if o.buckets < 1 || o.buckets > 8 {
 		return nil, usagef("--text-buckets must be 1 to 8")
@@ -53,11 +56,11 @@ func bench(cmd *cobra.Command, c *benchConfig, o benchOptions) (*benchResult, er
 	for i := range max(c.Batches, 1) {
 		batches = append(batches, c.batch(i, o.buckets))
 	}
-	store, loss := model.NewStore(), c.objective(cfg)
+	store, loss := model.NewStore(), step.loss
 	if o.kept {
-		err = encodeBefore(backend, store, cfg, batches)
-	} else {
-		loss = loss.On(func(scope *model.Scope, pixels *Node) *Node { return infer.ImageStates(scope, &cfg.Vision, pixels) })
+		err = encodeBefore(backend, store, step.vision, batches)
+	} else if step.vision != nil {
+		loss = loss.On(func(scope *model.Scope, pixels *Node) *Node { return infer.ImageStates(scope, step.vision, pixels) })
 	}
 	if err != nil {
 		return nil, err
@@ -67,7 +70,8 @@ func bench(cmd *cobra.Command, c *benchConfig, o benchOptions) (*benchResult, er
 		inputs = append(inputs, x.Shape())
 	}
 	trainer, err := train.NewTrainer(backend, store, loss, train.Settings{
-		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05}, Seed: benchSeed, Devices: o.devices, Trainable: infer.Trainable,
+		AdamW: train.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05, Decays: step.decays},
+		Seed:  benchSeed, Devices: o.devices, Trainable: step.trainable,
 		Precision: o.precision, Checkpoint: o.checkpointing,
 	}, inputs)
 	if err != nil {
@@ -112,23 +116,44 @@ func (r *benchResult) time(c *benchConfig, trainer *train.Trainer, batches [][]*
 	return nil
 }
 
-// objective is the step's, over states of the frozen encoder.
-func (c *benchConfig) objective(cfg *blip2.Config) objective.Objective {
-	if c.LLM != nil {
-		return objective.Stage2(cfg)
+// benchStep is what a config times.
+type benchStep struct {
+	loss      objective.Objective
+	vision    *vit.Config // the frozen image encoder, on whose states loss is; nil: loss is on pixels
+	trainable func(name string) bool
+	decays    func(name string, shape computeshapes.Shape) bool // nil: BLIP-2's
+}
+
+// step builds the losses of the config's kind.
+func (c *benchConfig) step() (*benchStep, error) {
+	if c.Text != nil {
+		return c.blipStep()
 	}
-	return objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1, Negatives: func(scores, _ *Node) (imageOfText, textOfImage *Node) {
-		batch := scores.Shape().Dim(0)
-		next := AddScalar(Iota(scores.Graph(), computeshapes.Make(dtypes.Int32, batch), 0), 1)
-		next = Mod(next, ConstAs(next, batch))
-		return next, next
-	}}.Objective(c.Batch)
+	cfg, err := c.blip2()
+	if err != nil {
+		return nil, err
+	}
+	s := &benchStep{vision: &cfg.Vision, trainable: infer.Trainable}
+	if c.LLM != nil {
+		s.loss = objective.Stage2(cfg)
+	} else {
+		s.loss = objective.Stage1{Config: cfg, DecoderID: cfg.QFormer.VocabSize - 1, Smoothing: 0.1, Negatives: nextPair}.Objective(c.Batch)
+	}
+	return s, nil
+}
+
+// nextPair takes the next pair of the batch as the negative of each, whatever the scores.
+func nextPair(scores, _ *Node) (imageOfText, textOfImage *Node) {
+	batch := scores.Shape().Dim(0)
+	next := AddScalar(Iota(scores.Graph(), computeshapes.Make(dtypes.Int32, batch), 0), 1)
+	next = Mod(next, ConstAs(next, batch))
+	return next, next
 }
 
 // encodeBefore puts the states of the pictures in their place.
-func encodeBefore(backend compute.Backend, store *model.Store, cfg *blip2.Config, batches [][]*tensors.Tensor) error {
+func encodeBefore(backend compute.Backend, store *model.Store, vision *vit.Config, batches [][]*tensors.Tensor) error {
 	encode := func(root *model.Scope, pixels *Node) *Node {
-		return infer.ImageStates(root.At("model"), &cfg.Vision, pixels)
+		return infer.ImageStates(root.At("model"), vision, pixels)
 	}
 	err := nn.Declare(backend, store, func(root *model.Scope, in []*Node) { encode(root, in[0]) }, batches[0][0].Shape())
 	if err == nil {
@@ -151,13 +176,10 @@ func encodeBefore(backend compute.Backend, store *model.Store, cfg *blip2.Config
 }
 
 // batch is random batch number i: pixels, ids, mask, and for stage 1 the pictures' numbers, for stage 2 the
-// targets. Texts are padded to text_length, or to the shortest of so many lengths that holds them.
+// targets, for BLIP the weight of the soft targets. Texts are padded to text_length, or to the shortest of so many lengths that holds them.
 func (c *benchConfig) batch(i, buckets int) []*tensors.Tensor {
 	rng := rand.New(rand.NewPCG(benchSeed, uint64(i+1)))
-	side, vocab := c.Vision.ImageSize, c.QFormer.VocabSize
-	if c.LLM != nil {
-		vocab = c.LLM.VocabSize
-	}
+	side, vocab := c.Vision.ImageSize, c.vocab()
 	pixels := make([]uint8, c.Batch*side*side*3)
 	for i := range pixels {
 		pixels[i] = uint8(rng.IntN(256))
@@ -188,8 +210,11 @@ func (c *benchConfig) batch(i, buckets int) []*tensors.Tensor {
 	out := []*tensors.Tensor{
 		tensors.FromFlatDataAndDimensions(pixels, c.Batch, side, side, 3), tensors.FromFlatDataAndDimensions(ids, c.Batch, length), seen,
 	}
-	if c.LLM != nil {
+	switch {
+	case c.LLM != nil:
 		return append(out, seen)
+	case c.Text != nil:
+		return append(out, tensors.FromFlatDataAndDimensions(slices.Repeat([]float32{blipAlpha}, c.Batch), c.Batch))
 	}
 	return append(out, tensors.FromFlatDataAndDimensions(numbers, c.Batch))
 }

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import shared
-from shared import IGNORED, SMOOTHING
+import steps
+from steps import IGNORED, SMOOTHING
 
 HIDDEN = -1e30  # what a masked score becomes
 # What is stored [out, in] and multiplied from the right.
@@ -208,14 +208,14 @@ def stage2(w, config, states, ids, mask):
 
 def adamw(weights, moments, gradients, step):
     """One update; step counts from 1. moments: a pair for each weight."""
-    first, second = (1 - beta ** step for beta in shared.BETAS)
+    first, second = (1 - beta ** step for beta in steps.BETAS)
     new, carried = {}, {}
     for name, g in gradients.items():
         w, (m, v) = weights[name], moments[name]
-        m = shared.BETAS[0] * m + (1 - shared.BETAS[0]) * g
-        v = shared.BETAS[1] * v + (1 - shared.BETAS[1]) * g * g
-        decay = shared.DECAY if shared.decays(name, w.ndim) else 0.0
-        new[name] = w * (1 - shared.RATE * decay) - shared.RATE * (m / first) / (jnp.sqrt(v / second) + shared.EPS)
+        m = steps.BETAS[0] * m + (1 - steps.BETAS[0]) * g
+        v = steps.BETAS[1] * v + (1 - steps.BETAS[1]) * g * g
+        decay = steps.DECAY if steps.decays(name, w.ndim) else 0.0
+        new[name] = w * (1 - steps.RATE * decay) - steps.RATE * (m / first) / (jnp.sqrt(v / second) + steps.EPS)
         carried[name] = m, v
     return new, carried
 
@@ -239,7 +239,7 @@ def weights_of(weights):
     """(trained, frozen) of goblip's tensors."""
     both = ({}, {})
     for name, value in weights.items():
-        both[0 if shared.trained(name) else 1][name] = jnp.array(kernel(name, value))
+        both[0 if steps.trained(name) else 1][name] = jnp.array(kernel(name, value))
     return both
 
 
@@ -248,19 +248,19 @@ def main():
     parser.add_argument("config")
     parser.add_argument("folder", help="what goblip bench --write wrote for this config")
     args = parser.parse_args()
-    config, weights, batches = shared.read(args.config, args.folder)
+    config, weights, batches = steps.read(args.config, args.folder)
     trained, frozen = weights_of(weights)
     del weights
     carried = [trained, {name: (jnp.zeros_like(w), jnp.zeros_like(w)) for name, w in trained.items()}]
     step, count = make_step(config), 0
 
-    def run(batch):
+    def run(*batch):
         nonlocal count
         count += 1
         *carried[:], losses = step(*carried, frozen, np.float32(count), *batch)
         return losses
 
-    shared.time_steps(config, [tuple(jnp.array(x) for x in batch) for batch in batches], run)
+    steps.time_steps(config, [tuple(jnp.array(x) for x in batch) for batch in batches], run)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import shared
-from shared import IGNORED, SMOOTHING
+import steps
+from steps import IGNORED, SMOOTHING
 
 
 def split_heads(x, heads):
@@ -277,33 +277,22 @@ def load(module, weights, name_of):
 
 def optimizer(model):
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    groups = [[p for n, p in named if shared.decays(n, p.dim()) == decayed] for decayed in (True, False)]
+    groups = [[p for n, p in named if steps.decays(n, p.dim()) == decayed] for decayed in (True, False)]
     return torch.optim.AdamW([{"params": groups[0]}, {"params": groups[1], "weight_decay": 0.0}],
-                             lr=shared.RATE, betas=shared.BETAS, eps=shared.EPS, weight_decay=shared.DECAY, fused=True)
+                             lr=steps.RATE, betas=steps.BETAS, eps=steps.EPS, weight_decay=steps.DECAY, fused=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config")
-    parser.add_argument("folder", help="what goblip bench --write wrote for this config")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="torch.compile the losses and the encoder")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    config, weights, batches = shared.read(args.config, args.folder)
+def make_step(config, weights, compiled):
+    """step(pixels, ids, mask) -> losses"""
     vit, model = ViT(config["vision"]), (Stage2 if config.get("llm") else Stage1)(config)
     load(vit, weights, vit_name)
     load(model, weights, stage_name)
-    del weights
     vit.requires_grad_(False).eval()
     adamw = optimizer(model)
-    encode, losses_of = vit, model
-    if args.compile:
-        encode, losses_of = torch.compile(vit), torch.compile(model)
+    encode, losses_of = (torch.compile(vit), torch.compile(model)) if compiled else (vit, model)
     decoder_id = config["qformer"]["vocab_size"] - 1
 
-    def step(batch):
-        pixels, ids, mask = batch
+    def step(pixels, ids, mask):
         with torch.no_grad():
             states = encode(pixels)
         losses = losses_of(states, ids, mask, decoder_id)
@@ -311,9 +300,23 @@ def main():
         sum(losses).backward()
         adamw.step()
         return [loss.item() for loss in losses]
+    return step
 
-    shared.time_steps(config, [(torch.from_numpy(p.copy()), torch.from_numpy(i).long(), torch.from_numpy(m).long()) for p, i, m in batches], step)
+
+def main(make_step, doc):
+    """Times the step that make_step(config, weights, compiled) returns."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("folder", help="what goblip bench --write wrote for this config")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="torch.compile what has a gradient, and encoders")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    config, weights, batches = steps.read(args.config, args.folder)
+    step = make_step(config, weights, args.compile)
+    del weights
+    steps.time_steps(config, [(torch.from_numpy(p), torch.from_numpy(i).long(), torch.from_numpy(m).long()) for p, i, m in batches], step)
 
 
 if __name__ == "__main__":
-    main()
+    main(make_step, __doc__)

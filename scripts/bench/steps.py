@@ -1,4 +1,4 @@
-"""What the programs of this folder share: configs, weights and batches that "goblip bench --write" wrote."""
+"""What the programs of one training step share: configs, weights and batches that "goblip bench --write" wrote, and the clock."""
 import json
 import os
 import resource
@@ -34,12 +34,12 @@ def read(config, folder):
     while f"ids.{len(batches)}" in data:
         i = len(batches)
         pixels = (data[f"pixels.{i}"].astype(np.float32) / 255 - MEAN) / STD
-        batches.append((np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), data[f"ids.{i}"], data[f"mask.{i}"]))
+        batches.append((np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), data[f"ids.{i}"].copy(), data[f"mask.{i}"].copy()))
     return config, read_safetensors(os.path.join(folder, "weights.safetensors")), batches
 
 
 def trained(name):
-    """Whether the step trains a tensor: all but the image encoder's blocks and the language model."""
+    """Whether a step of BLIP-2 trains a tensor: all but the image encoder's blocks and the language model."""
     return name.startswith("vision_model.post_layernorm.") or not name.startswith(("vision_model.", "language_model."))
 
 
@@ -57,7 +57,7 @@ def memory(key):
 
 
 def time_steps(config, batches, step):
-    """Runs step(batch) -> losses over the batches once, then as often as the config says; prints one line of JSON."""
+    """Runs step(*batch) -> losses over the batches once, then as often as the config says; prints one line of JSON."""
     def spent():
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
@@ -66,7 +66,7 @@ def time_steps(config, batches, step):
         if i == len(batches):
             before = spent()
         start = time.perf_counter()
-        losses.append([float(loss) for loss in step(batches[i % len(batches)])])
+        losses.append([float(loss) for loss in step(*batches[i % len(batches)])])
         seconds.append(time.perf_counter() - start)
     used, counted = spent() - before, seconds[len(batches):]
     print(json.dumps({
