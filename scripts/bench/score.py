@@ -14,11 +14,12 @@ import json
 import os
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+import shared
 
 PYTHON_SIDE = """
 import json, sys
@@ -41,17 +42,14 @@ json.dump({**scores, "ROUGE_L": float(rouge), "CIDEr": float(cider)}, open(out, 
 """
 
 
-def spread(values):
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("captions")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--goblip", default="bin/goblip")
-    parser.add_argument("--repeat", type=int, default=3)
+    shared.arguments(parser, rounds=3)
     args = parser.parse_args()
+    shared.begin(parser, args)
     opener = gzip.open if args.captions.endswith(".gz") else open
     with opener(args.captions, "rt", encoding="utf-8") as f:
         lines = [line.strip() for line in f if line.strip()]
@@ -76,19 +74,20 @@ def main():
             wall, now = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
             return wall, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, printed
 
-        walls, cpus = [], []  # (Python, goblip) of each round: both in turn, so that a busy machine slows both
-        for _ in range(args.repeat):
-            theirs = seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out])
-            ours = seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])
-            walls.append((theirs[0], ours[0]))
-            cpus.append((theirs[1], ours[1]))
-        got, want = json.loads(ours[2])["overall"], json.load(open(out))
+        results = shared.turns({"Python": lambda: seconds([sys.executable, "-c", PYTHON_SIDE, refs, hyps, out]),
+                                "goblip": lambda: seconds([args.goblip, "score", "caption", "--refs", refs, "--hyps", hyps, "--json"])},
+                               args.rounds, args.time, lambda r: f"{r[0]:.2f} s")
+        got, want = json.loads(results["goblip"][-1][2])["overall"], json.load(open(out))
     worst = max(abs(got[k] - v) for k, v in want.items())
-    print(f"{args.images} images, {len(annotations)} references, {args.repeat} rounds, median [smallest, largest]:")
-    for name, pairs in (("seconds", walls), ("processor seconds", cpus)):
-        print(f"  {name}: Python {spread([p for p, _ in pairs])}, goblip {spread([g for _, g in pairs])}, "
-              f"ratio {spread([p / g for p, g in pairs])}")
-    print(f"  largest difference of a score {worst:.1e}")
+    rows, summary = [["", *results, "Python / goblip"]], {"images": args.images, "largest_difference": worst}
+    for i, kind in enumerate(("seconds", "processor seconds")):
+        both = {name: [r[i] for r in rs] for name, rs in results.items()}
+        ratios = shared.ratios(both["Python"], both["goblip"])
+        rows.append([kind, *(shared.spread(values) for values in both.values()), shared.spread(ratios)])
+        summary[kind] = shared.middle(ratios)
+    about = (f"{args.images} images, {len(annotations)} references; the largest difference of a score is {worst:.1e}. "
+             f"Median (range) of {len(results['goblip'])} alternating rounds on {args.threads} processors.")
+    shared.show(args, "Scoring captions", about, rows, summary)
     if worst > 1e-9:
         sys.exit("the scores differ")
 
