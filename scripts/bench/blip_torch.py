@@ -18,9 +18,7 @@ from torch import nn
 
 import steps
 from step_torch import Attention, FeedForward, ViT, load, main, vit_name
-from steps import IGNORED, SMOOTHING
-
-MOMENTUM, ALPHA = 0.995, 0.4  # of the copies; the weight of soft targets
+from steps import ALPHA, IGNORED, MOMENTUM, SMOOTHING
 
 
 class TextLayer(nn.Module):

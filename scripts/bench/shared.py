@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-JAX = "0.10.2"  # the version that step_jax.py was tried with
+JAX = "0.10.2"  # the version that the steps in JAX were tried with
 
 
 class Time:

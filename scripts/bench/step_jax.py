@@ -21,7 +21,7 @@ from steps import IGNORED, SMOOTHING
 
 HIDDEN = -1e30  # what a masked score becomes
 # What is stored [out, in] and multiplied from the right.
-LINEAR = re.compile(r"(dense|key|query|value|fc[12]|qkv|projection|itm_head|[qkv]_proj|out_proj)\.weight$")
+LINEAR = re.compile(r"(dense|key|query|value|fc[12]|qkv|projection|itm_head|[a-z]+_proj)\.weight$")
 
 
 def kernel(name, value):
@@ -90,13 +90,14 @@ def vit(w, c, pixels):
     return x
 
 
-def keys_values(w, name, x, heads):
-    return tuple(split_heads(linear(w, f"{name}.attention.{part}", x), heads) for part in ("key", "value"))
+def keys_values(w, name, x, heads, inner="attention"):
+    """inner is what BLIP-2's tensor names have where BLIP's have "self"."""
+    return tuple(split_heads(linear(w, f"{name}.{inner}.{part}", x), heads) for part in ("key", "value"))
 
 
-def attention(w, name, x, kv, heads, mask=None):
+def attention(w, name, x, kv, heads, mask=None, inner="attention"):
     """Post-norm attention with its residual."""
-    out = attend(split_heads(linear(w, name + ".attention.query", x), heads), *kv, mask)
+    out = attend(split_heads(linear(w, f"{name}.{inner}.query", x), heads), *kv, mask)
     return layer_norm(w, name + ".output.LayerNorm", x + linear(w, name + ".output.dense", merge_heads(out)), 1e-12)
 
 
@@ -150,6 +151,18 @@ def qformer(w, c, queries=None, text=None, images=None, mask=None, past=None):
     return x[:, :n], x[:, n:], own
 
 
+def causal_mask(visible):
+    """visible [batch, text] -> [batch, 1, text, text]"""
+    return (jnp.tril(jnp.ones((visible.shape[1],) * 2, bool)) & visible[:, None])[:, None]
+
+
+def word_logits(w, head, embeddings, x):
+    """BERT's word head, whose table is that of the embeddings."""
+    x = gelu(linear(w, head + "cls.predictions.transform.dense", x))
+    x = layer_norm(w, head + "cls.predictions.transform.LayerNorm", x, 1e-12)
+    return x @ w[embeddings + "word_embeddings.weight"].T + w[head + "cls.predictions.bias"]
+
+
 def normalize(x):
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
@@ -178,12 +191,9 @@ def stage1(w, config, states, ids, mask):
     itm = cross_entropy(linear(w, "itm_head", joint_out).mean(1), (jnp.arange(3 * batch) < batch).astype(jnp.int32)).mean()
 
     decoder = ids.at[:, 0].set(c["vocab_size"] - 1)[:, :-1]  # [DEC] is the last word
-    causal = jnp.tril(jnp.ones((decoder.shape[1],) * 2, bool)) & visible[:, None, :-1]
-    causal = jnp.pad(causal, ((0, 0), (0, 0), (queries.shape[1], 0)), constant_values=True)[:, None]
+    causal = jnp.pad(causal_mask(visible[:, :-1]), ((0, 0), (0, 0), (0, 0), (queries.shape[1], 0)), constant_values=True)
     _, decoded, _ = qformer(w, c, text=embed_text(w, decoder), mask=causal, past=past)
-    head = "cls.predictions.transform."
-    decoded = layer_norm(w, head + "LayerNorm", gelu(linear(w, head + "dense", decoded)), 1e-12)
-    logits = decoded @ w["embeddings.word_embeddings.weight"].T + w["cls.predictions.bias"]
+    logits = word_logits(w, "", "embeddings.", decoded)
     return itc, itm, word_loss(logits, jnp.where(visible[:, 1:], ids[:, 1:], IGNORED), SMOOTHING)
 
 
@@ -195,7 +205,7 @@ def stage2(w, config, states, ids, mask):
     x = jnp.concatenate([linear(w, "language_projection", out), w[at + "embed_tokens.weight"][ids[:, :-1]]], 1)
     seen = jnp.concatenate([jnp.ones(queries.shape[:2], mask.dtype), mask[:, :-1]], 1)
     x = x + w[at + "embed_positions.weight"][jnp.cumsum(seen, 1) * seen + 1]
-    visible = (jnp.tril(jnp.ones((x.shape[1],) * 2, bool)) & (seen > 0)[:, None])[:, None]
+    visible = causal_mask(seen > 0)
     for i in range(llm["num_hidden_layers"]):
         layer = f"{at}layers.{i}."
         h = layer_norm(w, layer + "self_attn_layer_norm", x, 1e-5)
@@ -206,7 +216,7 @@ def stage2(w, config, states, ids, mask):
     return (word_loss(logits, jnp.where(mask[:, 1:] > 0, ids[:, 1:], IGNORED)),)
 
 
-def adamw(weights, moments, gradients, step):
+def adamw(weights, moments, gradients, step, decays=steps.decays):
     """One update; step counts from 1. moments: a pair for each weight."""
     first, second = (1 - beta ** step for beta in steps.BETAS)
     new, carried = {}, {}
@@ -214,7 +224,7 @@ def adamw(weights, moments, gradients, step):
         w, (m, v) = weights[name], moments[name]
         m = steps.BETAS[0] * m + (1 - steps.BETAS[0]) * g
         v = steps.BETAS[1] * v + (1 - steps.BETAS[1]) * g * g
-        decay = steps.DECAY if steps.decays(name, w.ndim) else 0.0
+        decay = steps.DECAY if decays(name, w.ndim) else 0.0
         new[name] = w * (1 - steps.RATE * decay) - steps.RATE * (m / first) / (jnp.sqrt(v / second) + steps.EPS)
         carried[name] = m, v
     return new, carried
@@ -243,25 +253,35 @@ def weights_of(weights):
     return both
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def zero_moments(trained):
+    return {name: (jnp.zeros_like(w), jnp.zeros_like(w)) for name, w in trained.items()}
+
+
+def begin(config, weights):
+    """(what steps hand on, what stays, the compiled step)"""
+    trained, frozen = weights_of(weights)
+    return (trained, zero_moments(trained)), frozen, make_step(config)
+
+
+def main(begin, doc):
+    """Times the step that begin(config, weights) returns: (*carried, fixed, number, *batch) -> (*carried, losses)."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("folder", help="what goblip bench --write wrote for this config")
     args = parser.parse_args()
     config, weights, batches = steps.read(args.config, args.folder)
-    trained, frozen = weights_of(weights)
+    carried, fixed, step = begin(config, weights)
     del weights
-    carried = [trained, {name: (jnp.zeros_like(w), jnp.zeros_like(w)) for name, w in trained.items()}]
-    step, count = make_step(config), 0
+    count = 0
 
     def run(*batch):
-        nonlocal count
+        nonlocal carried, count
         count += 1
-        *carried[:], losses = step(*carried, frozen, np.float32(count), *batch)
+        *carried, losses = step(*carried, fixed, np.float32(count), *batch)
         return losses
 
     steps.time_steps(config, [tuple(jnp.array(x) for x in batch) for batch in batches], run)
 
 
 if __name__ == "__main__":
-    main()
+    main(begin, __doc__)

@@ -10,6 +10,7 @@ import numpy as np
 
 IGNORED = -100
 SMOOTHING = 0.1
+MOMENTUM, ALPHA = 0.995, 0.4  # of BLIP's copies; the weight of its soft targets
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 RATE, BETAS, EPS, DECAY = 1e-4, (0.9, 0.98), 1e-8, 0.05
