@@ -19,6 +19,9 @@ type choice struct {
 	path   string // of the plugin; empty for others
 }
 
+// onCPU says whether XLA compiles for this machine's processors, as far as is known before it is opened.
+func (c choice) onCPU() bool { return c.kind == "cpu" || c.kind == "xla" }
+
 // choose lists the backends to try, best first. The configuration of an XLA
 // backend always holds the plugin's absolute path: go-xla then neither searches
 // nor downloads.

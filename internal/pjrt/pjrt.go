@@ -8,7 +8,7 @@
 // (where plugins lie), install.go and wheel.go ("goblip setup"), devices.go
 // (several devices on one CPU), memory.go (peak memory of the process),
 // hugepages.go (fewer page faults), overwrite.go and buffers.go (training
-// steps that update in place), products.go (bfloat16 on accelerators), export.go (programs for devices that are not here).
+// steps that update in place), xnnpack.go (and multiply with what was updated), products.go (bfloat16 on accelerators), export.go (programs for devices that are not here).
 package pjrt
 
 import (
@@ -81,6 +81,11 @@ func open(setting string, demanded bool, plugins []Plugin) (compute.Backend, Inf
 	}
 	var warnings []string
 	for _, c := range choices {
+		if c.onCPU() {
+			if err := withoutXNNPACK(); err != nil {
+				return nil, Info{}, err
+			}
+		}
 		opened, err := newBackend(c.config)
 		if err == nil {
 			if c.kind == "go" && !demanded {
@@ -91,7 +96,7 @@ func open(setting string, demanded bool, plugins []Plugin) (compute.Backend, Inf
 				Devices: opened.NumDevices(), Description: opened.Description(),
 			}
 			if x, ok := opened.(*xla.Backend); ok {
-				opened = &backend{Backend: x, short: c.kind != "cpu" && c.kind != "xla"}
+				opened = &backend{Backend: x, short: !c.onCPU()}
 			}
 			return opened, info, nil
 		}
