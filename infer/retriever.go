@@ -42,6 +42,7 @@ type Retriever struct {
 	store                         *model.Store
 	images                        pixelGraph
 	image, text, similarity, pair *model.Exec
+	looks                         *model.Exec
 	look                          func(scope *model.Scope, states, ids, mask *Node) blip2.Output // nil: it has no queries
 }
 
@@ -141,6 +142,11 @@ func (r *Retriever) declare(graphs retrieval) (map[string]shapes.Shape, error) {
 }
 
 func (r *Retriever) compile(graphs retrieval) (err error) {
+	if r.look != nil {
+		if err := r.compileLooks(); err != nil {
+			return err
+		}
+	}
 	if r.image, err = model.NewExec(r.backend, r.store, func(root *model.Scope, states *Node) *Node {
 		return graphs.imageFeatures(root.At("model"), states)
 	}); err != nil {
@@ -167,8 +173,10 @@ func (r *Retriever) compile(graphs retrieval) (err error) {
 // Finalize frees the compiled graphs and the weights.
 func (r *Retriever) Finalize() {
 	r.images.finalize()
-	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair} {
-		e.Finalize()
+	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair, r.looks} {
+		if e != nil { // only models with queries have looks
+			e.Finalize()
+		}
 	}
 	r.store.Finalize()
 }
