@@ -68,15 +68,20 @@ type line struct {
 	Caption   texts           `json:"caption"`
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
-	Answers   texts           `json:"answers"`
+	Answers   answers         `json:"answers"`
+	Kind      string          `json:"kind"`
 	AskedAs   ID              `json:"question_id"`
+	Choices   []string        `json:"choices"`
+	Correct   *int            `json:"correct_choice_idx"`
+	Difficult bool            `json:"difficult_direct_answer"`
 	Questions []Question      `json:"questions"`
 	Scene     json.RawMessage `json:"scene"`
 	Noise     []string        `json:"noise"`
 }
 
 // fieldNames are what Options.Fields may name.
-var fieldNames = []string{"image", "caption", "captions", "question", "answers", "question_id", "questions", "id", "scene", "noise", "image2"}
+var fieldNames = []string{"image", "caption", "captions", "question", "answers", "kind", "question_id", "choices", "correct_choice_idx",
+	"difficult_direct_answer", "questions", "id", "scene", "noise", "image2"}
 
 func isField(name string) bool { return slices.Contains(fieldNames, name) }
 
@@ -90,6 +95,30 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 		return json.Unmarshal(data, &(*t)[0])
 	}
 	return json.Unmarshal(data, (*[]string)(t))
+}
+
+// answers are texts, or people's answers as VQA's files have them: objects with an "answer".
+type answers []string
+
+// UnmarshalJSON is json.Unmarshaler.
+func (a *answers) UnmarshalJSON(data []byte) error {
+	var objects []struct {
+		Answer *string `json:"answer"`
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(data, []byte("[")), " \t\r\n"), []byte("{")) {
+		return (*texts)(a).UnmarshalJSON(data)
+	}
+	if err := json.Unmarshal(data, &objects); err != nil {
+		return err
+	}
+	*a = (*a)[:0]
+	for i, o := range objects {
+		if o.Answer == nil {
+			return fmt.Errorf("answer %d has no text under \"answer\"", i)
+		}
+		*a = append(*a, *o.Answer)
+	}
+	return nil
 }
 
 // parseRecord reads one object; the record's image path is still as written,
@@ -131,7 +160,8 @@ func parsePartial(text []byte, fields map[string]string) (Record, error) {
 	}
 	record.Noise = l.Noise
 	if l.Question != "" {
-		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers, ID: l.AskedAs}}, record.Questions...)
+		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers, Kind: l.Kind, ID: l.AskedAs,
+			Choices: l.Choices, Correct: l.Correct, Difficult: l.Difficult}}, record.Questions...)
 	}
 	return record, nil
 }
@@ -188,6 +218,14 @@ func (r *Record) validateTexts() error {
 			if strings.TrimSpace(answer) == "" {
 				return fmt.Errorf("empty answer to %q", q.Question)
 			}
+		}
+		for _, choice := range q.Choices {
+			if strings.TrimSpace(choice) == "" {
+				return fmt.Errorf("empty choice for %q", q.Question)
+			}
+		}
+		if q.Correct != nil && (*q.Correct < 0 || *q.Correct >= len(q.Choices)) {
+			return fmt.Errorf("\"correct_choice_idx\" is %d, of %d choices for %q", *q.Correct, len(q.Choices), q.Question)
 		}
 	}
 	return nil

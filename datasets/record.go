@@ -46,6 +46,13 @@ type Question struct {
 	Answers  []string `json:"answers"`
 	Kind     string   `json:"kind,omitempty"`        // for accuracy by kind
 	ID       ID       `json:"question_id,omitempty"` // by which files of results call it; "": none
+
+	// Choices are what a multiple-choice question offers, and Correct is which of them is right, from 0; nil
+	// where nobody says, as in test sets. Answers are then what people say freely.
+	Choices []string `json:"choices,omitempty"`
+	Correct *int     `json:"correct_choice_idx,omitempty"`
+	// Difficult marks a question that A-OKVQA asks with its choices alone.
+	Difficult bool `json:"difficult_direct_answer,omitempty"`
 }
 
 // ID is a picture's or a question's id as files of results have it: a whole number where it is one, as COCO and VQA
