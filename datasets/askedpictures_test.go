@@ -29,7 +29,7 @@ func TestAskedPictures(t *testing.T) {
 				"isBalanced": true, "types": {"structural": "query", "semantic": "rel"}, "fullAnswer": "A girl."},
 			"05515938": {"imageId": "n161313", "question": "Is it red?", "answer": "no", "types": {"structural": "verify"}},
 			"7": {"question": "Hidden?", "imageId": "2405722"}}`,
-		"gqa/images/2405722.jpg": "x",
+		"gqa/images/2405722.jpg":                        "x",
 		"okvqa/OpenEnded_mscoco_val2014_questions.json": `{"info": {"version": "1.1"}, "data_subtype": "val2014", "questions": [{"image_id": 297147, "question": "What sport?", "question_id": 2971475}]}`,
 		"okvqa/mscoco_val2014_annotations.json": `{"annotations": [{"image_id": 297147, "answer_type": "other", "question_type": "four", "question_id": 2971475, "confidence": 3,
 				"answers": [{"answer_id": 1, "raw_answer": "racing", "answer_confidence": "yes", "answer": "race"}, {"answer_id": 2, "raw_answer": "motocross", "answer": "motocross"},

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -118,7 +119,7 @@ func (c *Captioner) Finalize() {
 
 // States runs the frozen image encoder.
 func (c *Captioner) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return c.images.encode(c.backend, c.store, &c.Config.Vision, p, progress)
+	return c.images.encode(context.Background(), c.backend, c.store, &c.Config.Vision, p, progress)
 }
 
 // Request asks for one text: a picture by number, and what stands before the answer ("" for a

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -183,7 +184,7 @@ func (r *Retriever) Finalize() {
 
 // States runs the frozen image encoder.
 func (r *Retriever) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return r.images.encode(r.backend, r.store, r.vision, p, progress)
+	return r.images.encode(context.Background(), r.backend, r.store, r.vision, p, progress)
 }
 
 // ImageFeatures embeds pictures: normalized, flat [pictures, queries, projection].
