@@ -200,6 +200,7 @@ func (b *BLIPWriter) Write(f *Features, requests []Request, o generate.Options, 
 		if err != nil {
 			return err
 		}
+		o.Choices = choices(requests, picked)
 		sequences, err := b.generator.Generate(inputs, visible, prompts, o, streams)
 		if err != nil {
 			return err

@@ -135,7 +135,7 @@ func (e *popeEvaluation) run(cmd *cobra.Command) error {
 	if result.Hashes, err = provenanceOf(e.checkpoint, set, settings); err != nil {
 		return err
 	}
-	if err := e.writePredictions(answersGiven(set, asked, nil)); err != nil {
+	if err := e.writePredictions(answersGiven(set, asked, nil, "")); err != nil {
 		return err
 	}
 	if e.json {

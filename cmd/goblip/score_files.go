@@ -84,6 +84,13 @@ func placed(err error) error {
 	if errors.As(err, &syntax) && syntax.Offset > 0 {
 		return fmt.Errorf("%w (byte %d)", err, syntax.Offset)
 	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		if wrong.Field == "" {
+			return fmt.Errorf("a JSON %s is not what belongs there (byte %d)", wrong.Value, wrong.Offset)
+		}
+		return fmt.Errorf("%q must not be a JSON %s (byte %d)", wrong.Field, wrong.Value, wrong.Offset)
+	}
 	return err
 }
 

@@ -15,7 +15,7 @@ func newScoreVQACommand() *cobra.Command {
 	var v vqaScoring
 	command := &cobra.Command{
 		Use:   "vqa --annotations ANNOTATIONS.json --results RESULTS.json",
-		Short: "Accuracy of answers by the official rules of VQA v2, OK-VQA, GQA or VizWiz",
+		Short: "Accuracy of answers by the official rules of VQA v2, OK-VQA, A-OKVQA, GQA or VizWiz",
 		Long: `Scores answers to questions about pictures, gzipped or not:
 
   vqav2, okvqa  {"annotations": [{"question_id", "question_type", "answer_type", "answers": [{"answer", ...}, ...]}, ...]}
@@ -23,6 +23,10 @@ func newScoreVQACommand() *cobra.Command {
   vizwiz        [{"image", "answers", "answer_type"}, ...] and [{"image", "answer"}, ...]; the same rule
   gqa           {question id: {"answer", "types": {"structural", "semantic"}}, ...} and [{"questionId", "prediction"}, ...];
                 an answer counts if it equals the right one after VQA's processing
+  aokvqa        [{"question_id", "direct_answers", "difficult_direct_answer"}, ...] and {question id: answer, ...} or the
+                leaderboard's {question id: {"direct_answer", "multiple_choice"}, ...}: a third for each who said the very
+                same; questions marked difficult are left out
+  aokvqa-mc     the same files, with "choices" and "correct_choice_idx": the very text of the right choice
 
 Every question needs one answer. Results may also be records one a line.`,
 		Args: cobra.NoArgs,
@@ -33,7 +37,7 @@ Every question needs one answer. Results may also be records one a line.`,
 	flags.StringVar(&v.questions, "questions", "", "file of questions, to check that all are answered")
 	flags.StringVar(&v.annotations, "annotations", "", "file of the answers of people")
 	flags.StringVar(&v.results, "results", "", "file of answers to score")
-	flags.StringVar(&v.variant, "variant", "vqav2", "vqav2, okvqa, gqa or vizwiz: layouts and rule")
+	flags.StringVar(&v.variant, "variant", "vqav2", "vqav2, okvqa, gqa, vizwiz, aokvqa or aokvqa-mc: layouts and rule")
 	requireFlags(command, "annotations", "results")
 	return command
 }
@@ -47,6 +51,7 @@ type vqaScoring struct {
 type vqaReport struct {
 	Accuracy    eval.VQAScores      `json:"accuracy"`
 	PerQuestion []questionScore     `json:"per_question"`
+	LeftOut     int                 `json:"left_out,omitempty"` // questions that A-OKVQA asks with choices alone
 	Slices      map[string]vqaSlice `json:"slices,omitempty"`
 	statistics
 }
@@ -66,6 +71,9 @@ func (r *vqaReport) print(out io.Writer, metrics []metric) error {
 	if err := r.statistics.print(out, metrics, "%.2f"); err != nil {
 		return err
 	}
+	if r.LeftOut > 0 {
+		fmt.Fprintf(out, "  %d questions are left out, which are marked difficult_direct_answer\n", r.LeftOut)
+	}
 	for _, table := range []map[string]float64{r.Accuracy.PerAnswerType, r.Accuracy.PerQuestionType} {
 		for _, name := range slices.Sorted(maps.Keys(table)) {
 			fmt.Fprintf(out, "  %-24s%.2f\n", name, table[name])
@@ -80,9 +88,10 @@ func (r *vqaReport) print(out io.Writer, metrics []metric) error {
 }
 
 func (v *vqaScoring) score() (*vqaReport, []metric, error) {
-	rule, known := map[string]eval.VQARule{"vqav2": eval.VQAv2, "okvqa": eval.VQAv2, "vizwiz": eval.VizWiz, "gqa": eval.ExactAnswer}[v.variant]
+	rule, known := map[string]eval.VQARule{"vqav2": eval.VQAv2, "okvqa": eval.VQAv2, "vizwiz": eval.VizWiz, "gqa": eval.ExactAnswer,
+		"aokvqa": eval.DirectAnswer, aokvqaChoice: eval.ChosenAnswer}[v.variant]
 	if !known {
-		return nil, nil, usagef("--variant %s: must be vqav2, okvqa, gqa or vizwiz", v.variant)
+		return nil, nil, usagef("--variant %s: must be vqav2, okvqa, gqa, vizwiz, aokvqa or aokvqa-mc", v.variant)
 	}
 	asked, err := v.readAnnotations()
 	if err != nil {
@@ -96,15 +105,23 @@ func (v *vqaScoring) score() (*vqaReport, []metric, error) {
 			return nil, nil, err
 		}
 	}
-	each, report, err := v.scoreFile(asked, v.results, rule)
+	all := asked
+	if rule == eval.DirectAnswer {
+		asked = slices.DeleteFunc(slices.Clone(asked), func(q askedQuestion) bool { return q.difficult })
+		if len(asked) == 0 {
+			return nil, nil, fmt.Errorf("%s: all questions are marked difficult_direct_answer", v.annotations)
+		}
+	}
+	each, report, err := v.scoreFile(asked, all, v.results, rule)
 	if err != nil {
 		return nil, nil, err
 	}
+	report.LeftOut = len(all) - len(asked)
 	groups := groupsOf(asked) // the questions of one image are alike and drawn together
 	metrics := []metric{{"accuracy", eval.GroupMeanOf(inGroups(each, groups))}}
 	var others []metric
 	if v.against != "" {
-		theirs, _, err := v.scoreFile(asked, v.against, rule)
+		theirs, _, err := v.scoreFile(asked, all, v.against, rule)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -119,8 +136,9 @@ func (v *vqaScoring) score() (*vqaReport, []metric, error) {
 	return report, metrics, err
 }
 
-// scoreFile scores one file of answers: of each question in percent, and the report.
-func (v *vqaScoring) scoreFile(asked []askedQuestion, path string, rule eval.VQARule) ([]float64, *vqaReport, error) {
+// scoreFile scores one file of answers, which may have one for any of all: of each question asked in percent, and the
+// report.
+func (v *vqaScoring) scoreFile(asked, all []askedQuestion, path string, rule eval.VQARule) ([]float64, *vqaReport, error) {
 	given, err := v.readAnswers(path)
 	if err != nil {
 		return nil, nil, err
@@ -131,9 +149,14 @@ func (v *vqaScoring) scoreFile(asked []askedQuestion, path string, rule eval.VQA
 		if !there {
 			return nil, nil, fmt.Errorf("%s: question %s has no answer", path, q.id)
 		}
-		delete(given, q.id)
+		if v.variant == aokvqaChoice && !slices.Contains(q.choices, answer) {
+			return nil, nil, fmt.Errorf("%s: question %s: the answer %q is none of its choices", path, q.id, answer)
+		}
 		q.Given = answer
 		questions[i] = q.VQAQuestion
+	}
+	for _, q := range all {
+		delete(given, q.id)
 	}
 	for id := range given {
 		return nil, nil, fmt.Errorf("%s: question %s is not in %s", path, id, v.annotations)
