@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"goblip/datasets/blob"
 )
@@ -92,6 +93,18 @@ func withID(list []keyed, id int64) []keyed {
 	return list[first:last]
 }
 
+// wholeID reads an id that is a whole number, or one in quotes.
+func wholeID(raw json.RawMessage, field, where string) (int64, error) {
+	if len(raw) == 0 {
+		return 0, Problem{where, fmt.Sprintf("no %q", field)}
+	}
+	id, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
+	if err != nil {
+		return 0, Problem{where, fmt.Sprintf("%q is %.40s, not a whole number", field, raw)}
+	}
+	return id, nil
+}
+
 // twiceIn finds an id that is there more than once.
 func twiceIn[T cmp.Ordered](ids []T) (id T, twice bool) {
 	ids = slices.Sorted(slices.Values(ids))
@@ -130,9 +143,9 @@ func (d *document) note(e element) error {
 	}
 	d.keys[e.key] = true
 	var ids struct {
-		ID         json.Number     `json:"id"`
-		ImageID    json.Number     `json:"image_id"`
-		QuestionID json.Number     `json:"question_id"`
+		ID         json.RawMessage `json:"id"`
+		ImageID    json.RawMessage `json:"image_id"`
+		QuestionID json.RawMessage `json:"question_id"`
 		Sentences  json.RawMessage `json:"sentences"`
 	}
 	parse := func() error {
@@ -141,12 +154,8 @@ func (d *document) note(e element) error {
 		}
 		return nil
 	}
-	id := func(n json.Number, field string) (int64, error) {
-		id, err := strconv.ParseInt(n.String(), 10, 64)
-		if err != nil {
-			return 0, Problem{fmt.Sprintf("%s: %s %d", d.file.Name(), e.key, e.number), fmt.Sprintf("%q is not a whole number", field)}
-		}
-		return id, nil
+	id := func(raw json.RawMessage, field string) (int64, error) {
+		return wholeID(raw, field, fmt.Sprintf("%s: %s %d", d.file.Name(), e.key, e.number))
 	}
 	switch e.key {
 	case "":

@@ -132,7 +132,7 @@ func TestBadFormats(t *testing.T) {
 		{"a.json", "7", "a.json: bad JSON: byte 0: want a list or an object"},
 		{"a.json", `{"images": [{"id": 1`, "a.json: the file ends too early"},
 		{"a.json", `{"images": [{"id": 1},]}`, "a.json: bad JSON: byte 22: a comma too many"},
-		{"a.json", `{"images": [{"id": "x"}], "annotations": []}`, `a.json: images 0: `},
+		{"a.json", `{"images": [{"id": "x"}], "annotations": []}`, `a.json: images 0: "id" is "x", not a whole number`},
 		{"a.json", `{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1}]}`, `a.json: image 1: byte 62: an annotation without "caption"`},
 		{"a.json", `{"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "c"}]}`, `a.json: image 1: no "file_name"`},
 		{"a.json", `{"images": [{"id": 1, "file_name": "a.png"}]}`, "a.json: images without annotations"},

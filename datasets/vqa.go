@@ -74,14 +74,14 @@ func (v *vqa) openAnswers() error {
 			return fmt.Errorf("more than %d annotations", maxElements)
 		}
 		var ids struct {
-			QuestionID json.Number `json:"question_id"`
+			QuestionID json.RawMessage `json:"question_id"`
 		}
 		if err := json.Unmarshal(e.text, &ids); err != nil {
 			return Problem{fmt.Sprintf("%s: annotations %d", name, e.number), jsonError(err, nil).Error()}
 		}
-		id, err := strconv.ParseInt(ids.QuestionID.String(), 10, 64)
+		id, err := wholeID(ids.QuestionID, "question_id", fmt.Sprintf("%s: annotations %d", name, e.number))
 		if err != nil {
-			return Problem{fmt.Sprintf("%s: annotations %d", name, e.number), `"question_id" is not a whole number`}
+			return err
 		}
 		v.of = append(v.of, keyed{id, e.place})
 		return nil

@@ -214,8 +214,9 @@ func TestScoreVQA(t *testing.T) {
 	for _, c := range []struct{ name, variant, annotations, results, want string }{
 		{"missing", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}]`, "question 2 has no answer"},
 		{"unknown", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}, {"question_id": 2, "answer": "x"}, {"question_id": 3, "answer": "x"}]`, "question 3 is not in"},
+		{"a number as text", "vqav2", testVQA, `[{"question_id": "1", "answer": "yes"}, {"question_id": 2, "answer": "x"}]`, `r.json: question 1 has no answer, but "1" has one: a text, where`},
 		{"twice", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}, {"question_id": 1, "answer": "no"}]`, "question_id 1 has an answer already"},
-		{"type", "vqav2", testVQA, `[{"question_id": 1, "answer": 7}]`, `r.json: "answer" must not be a JSON number`},
+		{"type", "vqav2", testVQA, `[{"question_id": 1, "answer": 7}]`, `r.json: [0]: "answer" must not be a JSON number`},
 		{"no answers", "vqav2", `{"annotations": [{"question_id": 1, "answers": []}]}`, `[]`, "question 1 has no answers"},
 		{"same question", "vqav2", `{"annotations": [{"question_id": 1, "answers": [{"answer": "a"}]}, {"question_id": 1, "answers": [{"answer": "a"}]}]}`, `[]`, "question 1 is there already"},
 		{"nothing", "vqav2", `{}`, `[]`, "no questions"},
@@ -269,8 +270,8 @@ func TestScoreBadInput(t *testing.T) {
 		{"twice", `[{"image_id": 7, "caption": "a"}, {"image_id": 7, "caption": "a"}]`, "hyps.json: [1]: image_id 7 has a caption already"},
 		{"unknown", `[{"image_id": 8, "caption": "a"}]`, "hyps.json: [0]: image_id 8 has no annotation in "},
 		{"empty", `[]`, "hyps.json: no captions"},
-		{"wrong type", `[{"image_id": 7, "caption": 3}]`, `hyps.json: "caption" must not be a JSON number`},
-		{"wrong id", `[{"image_id": [7], "caption": "a"}]`, "id [7] is neither a number nor a string"},
+		{"wrong type", `[{"image_id": 7, "caption": 3}]`, `hyps.json: [0]: "caption" must not be a JSON number`},
+		{"wrong id", `[{"image_id": [7], "caption": "a"}]`, "hyps.json: [0]: id [7] is neither a number nor a string"},
 		{"not a number", `[{"image_id": NaN, "caption": "a"}]`, "hyps.json: invalid character 'N'"},
 	} {
 		_, err := runScore(t, "caption", "--refs", refs, "--hyps", writeTestFile(t, "hyps.json", c.hyps))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -147,6 +148,11 @@ func (v *vqaScoring) scoreFile(asked, all []askedQuestion, path string, rule eva
 	for i, q := range asked {
 		answer, there := given[q.id]
 		if !there {
+			for _, other := range []fileID{q.id.quoted(), fileID(strings.Trim(string(q.id), `"`))} {
+				if _, there := given[other]; there {
+					return nil, nil, fmt.Errorf("%s: question %s has no answer, but %s has one: a %s, where %s has a %s", path, q.id, other, other.kind(), v.annotations, q.id.kind())
+				}
+			}
 			return nil, nil, fmt.Errorf("%s: question %s has no answer", path, q.id)
 		}
 		if v.variant == aokvqaChoice && !slices.Contains(q.choices, answer) {
