@@ -130,6 +130,27 @@ func TestAskedElsewhere(t *testing.T) {
 	}
 }
 
+// TestMapped: a column that is mapped is not read under its own name too.
+func TestMapped(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a.jsonl": `{"image": "a.png", "captions": ["x", "y"]}`, "a.csv": "image,captions\na.png,\"[\"\"x\"\",\"\"y\"\"]\"\n",
+		"b.jsonl": `{"captions": "a.png"}`, "b.csv": "captions,text\na.png,t\n"})
+	set, err := OpenWith(filepath.Join(dir, "a.jsonl"), Options{Fields: map[string]string{"caption": "captions"}})
+	if err != nil || len(set.Records[0].Captions) != 2 {
+		t.Errorf("JSONL: %+v, %v", set, err)
+	}
+	for _, name := range []string{"b.jsonl", "b.csv"} {
+		set, err := OpenWith(filepath.Join(dir, name), Options{Fields: map[string]string{"image": "captions"}})
+		if err != nil || len(set.Records[0].Captions) != 0 || set.Records[0].Image != filepath.Join(dir, "a.png") {
+			t.Errorf("%s: %+v, %v", name, set, err)
+		}
+		other := strings.Replace(name, "b", "a", 1)
+		if _, err := OpenWith(filepath.Join(dir, other), Options{Fields: map[string]string{"caption": "image"}}); err == nil || !strings.Contains(err.Error(), `"image"`) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestBadQuestions wants one line that names file and field.
 func TestBadQuestions(t *testing.T) {
 	okvqa := `{"questions": [{"image_id": 1, "question_id": 5, "question": "q"}, {"image_id": 2, "question_id": %, "question": "r"}]}`

@@ -49,7 +49,7 @@ func openCSV(path string, comma byte, o Options) (Source, error) {
 		}
 	}
 	if _, ok := t.columns[column(o.Fields, "image")]; !ok {
-		return nil, fmt.Errorf("%s: no column %q in its first row (%s); --map image=COLUMN names another", path, column(o.Fields, "image"), strings.Join(header, ", "))
+		return nil, fmt.Errorf("%s: no column %q in its first row (%s); --map image=COLUMN names another", path, shown(o.Fields, "image"), strings.Join(header, ", "))
 	}
 	for {
 		if _, err := rows.next(false); errors.Is(err, io.EOF) {
@@ -114,13 +114,13 @@ func (t *table) parse(cells []string) (record Record, err error) {
 			return values
 		}
 		if e := json.Unmarshal([]byte(text), &values); e != nil && err == nil {
-			err = fmt.Errorf("%q starts like a JSON list of texts but is none", column(t.fields, field))
+			err = fmt.Errorf("%q starts like a JSON list of texts but is none", shown(t.fields, field))
 		}
 		return values
 	}
 	record.ID, record.Image = strings.TrimSpace(cell("id")), strings.TrimSpace(cell("image"))
 	if record.Image == "" {
-		return record, fmt.Errorf("no %q", column(t.fields, "image"))
+		return record, fmt.Errorf("no %q", shown(t.fields, "image"))
 	}
 	_, has := t.columns[column(t.fields, "caption")]
 	if has {
@@ -137,17 +137,17 @@ func (t *table) parse(cells []string) (record Record, err error) {
 	if text := strings.TrimSpace(cell("questions")); text != "" {
 		var more []Question
 		if e := json.Unmarshal([]byte(text), &more); e != nil && err == nil {
-			err = fmt.Errorf("%q is not a JSON list of questions", column(t.fields, "questions"))
+			err = fmt.Errorf("%q is not a JSON list of questions", shown(t.fields, "questions"))
 		}
 		record.Questions = append(record.Questions, more...)
 	}
 	if record.Noise = list("noise"); len(record.Noise) > 0 && len(record.Noise) != len(record.Captions) && err == nil {
-		err = fmt.Errorf("%q has %d entries for %d captions", column(t.fields, "noise"), len(record.Noise), len(record.Captions))
+		err = fmt.Errorf("%q has %d entries for %d captions", shown(t.fields, "noise"), len(record.Noise), len(record.Captions))
 	}
 	record.Image2 = strings.TrimSpace(cell("image2"))
 	if text := strings.TrimSpace(cell("scene")); text != "" {
 		if record.Scene = json.RawMessage(text); !json.Valid(record.Scene) {
-			return record, fmt.Errorf("%q is not JSON", column(t.fields, "scene"))
+			return record, fmt.Errorf("%q is not JSON", shown(t.fields, "scene"))
 		}
 	}
 	if err != nil {

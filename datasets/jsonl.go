@@ -129,7 +129,7 @@ func parseRecord(text []byte, fields map[string]string) (Record, error) {
 		return Record{}, err
 	}
 	if record.Image == "" {
-		return Record{}, fmt.Errorf("no %q", column(fields, "image"))
+		return Record{}, fmt.Errorf("no %q", shown(fields, "image"))
 	}
 	return record, nil
 }
@@ -152,11 +152,11 @@ func parsePartial(text []byte, fields map[string]string) (Record, error) {
 	}
 	var err error
 	if record.ID, err = parseID(l.ID); err != nil {
-		return Record{}, fmt.Errorf("%q must be a string or a number", column(fields, "id"))
+		return Record{}, fmt.Errorf("%q must be a string or a number", shown(fields, "id"))
 	}
 	record.Captions = append(l.Caption, record.Captions...)
 	if len(l.Noise) > 0 && len(l.Noise) != len(record.Captions) {
-		return Record{}, fmt.Errorf("%q has %d entries for %d captions", column(fields, "noise"), len(l.Noise), len(record.Captions))
+		return Record{}, fmt.Errorf("%q has %d entries for %d captions", shown(fields, "noise"), len(l.Noise), len(record.Captions))
 	}
 	record.Noise = l.Noise
 	if l.Question != "" {
@@ -195,9 +195,23 @@ func renameKeys(text []byte, fields map[string]string) ([]byte, error) {
 	return json.Marshal(renamed)
 }
 
-// column is the source's name of a field.
+// column is the source's name of a field. A column that is mapped to another field is not also the one that
+// it is named like.
 func column(fields map[string]string, field string) string {
 	if name, ok := fields[field]; ok {
+		return name
+	}
+	for _, name := range fields {
+		if name == field {
+			return "\x00" // no column's name
+		}
+	}
+	return field
+}
+
+// shown is column for messages.
+func shown(fields map[string]string, field string) string {
+	if name := column(fields, field); name != "\x00" {
 		return name
 	}
 	return field
@@ -235,7 +249,7 @@ func (r *Record) validateTexts() error {
 func jsonError(err error, fields map[string]string) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%q must not be a JSON %s", column(fields, wrong.Field), wrong.Value)
+		return fmt.Errorf("%q must not be a JSON %s", shown(fields, wrong.Field), wrong.Value)
 	}
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("want a JSON object, got %s", wrong.Value)

@@ -90,7 +90,7 @@ func openParquetFile(name string, fields map[string]string) (*parquetFile, int64
 		}
 	}
 	if err == nil && p.bytes == nil && p.path == nil {
-		err = fmt.Errorf("no column %q; there are: %s; --map image=COLUMN names another", column(fields, "image"), strings.Join(table.Columns(), ", "))
+		err = fmt.Errorf("no column %q; there are: %s; --map image=COLUMN names another", shown(fields, "image"), strings.Join(table.Columns(), ", "))
 	}
 	if err == nil && table.Rows > 0 {
 		err = p.settle()
