@@ -130,6 +130,17 @@ func TestAskedElsewhere(t *testing.T) {
 	}
 }
 
+// TestAsked: runs and CapFilt know their data by this text, which must not change with what a Question holds.
+func TestAsked(t *testing.T) {
+	r := Record{Questions: []Question{{Question: "how many \"x\"", Answers: []string{"2", "two"}, Kind: "number", ID: "420", Choices: []string{"2", "3"}, Correct: number(0)}, {Question: "q"}}}
+	if got, want := r.Asked(), `[{"how many \"x\"" ["2" "two"] "number" "420"} {"q" [] "" ""}]`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := (&Record{}).Asked(); got != "[]" {
+		t.Errorf("no questions: %s", got)
+	}
+}
+
 // TestMapped: a column that is mapped is not read under its own name too.
 func TestMapped(t *testing.T) {
 	dir := t.TempDir()

@@ -55,6 +55,22 @@ type Question struct {
 	Difficult bool `json:"difficult_direct_answer,omitempty"`
 }
 
+// Asked is what is asked about the picture and answered, for hashes that tell data sets apart; what there is to
+// choose from is no part of it.
+func (r *Record) Asked() string {
+	type asked struct {
+		question string
+		answers  []string
+		kind     string
+		id       ID
+	}
+	list := make([]asked, len(r.Questions))
+	for i, q := range r.Questions {
+		list[i] = asked{q.Question, q.Answers, q.Kind, q.ID}
+	}
+	return fmt.Sprintf("%q", list)
+}
+
 // ID is a picture's or a question's id as files of results have it: a whole number where it is one, as COCO and VQA
 // want, and else a text.
 type ID string

@@ -258,7 +258,7 @@ func (r *vqaResult) print(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d questions, percent [95 %% interval], rule %s\n%-20s%s\n", r.Questions-r.Unscored, r.Rule, "accuracy", percent(*r.Accuracy))
 	if r.Unscored > 0 {
-		fmt.Fprintf(out, "  %d questions are left out, which are marked difficult_direct_answer\n", r.Unscored)
+		fmt.Fprintf(out, "  left out as difficult_direct_answer: %d\n", r.Unscored)
 	}
 	if len(r.Kinds) < 2 {
 		return nil

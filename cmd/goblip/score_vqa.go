@@ -73,9 +73,12 @@ func (r *vqaReport) print(out io.Writer, metrics []metric) error {
 		return err
 	}
 	if r.LeftOut > 0 {
-		fmt.Fprintf(out, "  %d questions are left out, which are marked difficult_direct_answer\n", r.LeftOut)
+		fmt.Fprintf(out, "  left out as difficult_direct_answer: %d\n", r.LeftOut)
 	}
 	for _, table := range []map[string]float64{r.Accuracy.PerAnswerType, r.Accuracy.PerQuestionType} {
+		if _, only := table[""]; only && len(table) == 1 {
+			continue // the file has no types
+		}
 		for _, name := range slices.Sorted(maps.Keys(table)) {
 			fmt.Fprintf(out, "  %-24s%.2f\n", name, table[name])
 		}

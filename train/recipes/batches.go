@@ -77,21 +77,11 @@ func pickCaptions(captions [][][]int32, rows []int, seed uint64, epoch int) [][]
 }
 
 // fingerprint tells two data sets apart, wherever they lie: a hash of everything that is read from
-// them for training but the pixels. What a question offers to choose from is not.
+// them but the pixels, and choices that questions offer.
 func fingerprint(set *datasets.Set) string {
-	type asked struct {
-		question string
-		answers  []string
-		kind     string
-		id       datasets.ID
-	}
 	h := fnv.New64a()
 	for _, r := range set.Records {
-		questions := make([]asked, len(r.Questions))
-		for i, q := range r.Questions {
-			questions[i] = asked{q.Question, q.Answers, q.Kind, q.ID}
-		}
-		fmt.Fprintf(h, "%q %q %q\n", r.ID, r.Captions, questions)
+		fmt.Fprintf(h, "%q %q %s\n", r.ID, r.Captions, r.Asked())
 	}
 	return fmt.Sprintf("%d records %016x", set.Len(), h.Sum64())
 }
