@@ -25,7 +25,7 @@ func FuzzScoreFiles(f *testing.F) {
 		_, _, _ = c.score(t.Context(), io.Discard)
 		for _, variant := range []string{"vqav2", "vizwiz", "gqa", "aokvqa", "aokvqa-mc"} {
 			v := vqaScoring{annotations: a, results: b, variant: variant}
-			_, _, _ = v.score()
+			_, _, _ = v.score(t.Context())
 		}
 		r := retrievalScoring{path: a}
 		_, _, _ = r.score()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -29,9 +30,12 @@ func newScoreVQACommand() *cobra.Command {
                 same; questions marked difficult are left out
   aokvqa-mc     the same files, with "choices" and "correct_choice_idx": the very text of the right choice
 
+With --spacy your own Python brings the answers to base forms first, as LAVIS does for OK-VQA: the nouns and verbs, by spaCy.
 Every question needs one answer. Results may also be records one a line.`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return show(command, &v.scoreOptions, v.score) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			return show(command, &v.scoreOptions, func() (*vqaReport, []metric, error) { return v.score(command.Context()) })
+		},
 	}
 	v.flags(command, "answers", "an annotation or, where it has none, of a question")
 	flags := command.Flags()
@@ -39,6 +43,8 @@ Every question needs one answer. Results may also be records one a line.`,
 	flags.StringVar(&v.annotations, "annotations", "", "file of the answers of people")
 	flags.StringVar(&v.results, "results", "", "file of answers to score")
 	flags.StringVar(&v.variant, "variant", "vqav2", "vqav2, okvqa, gqa, vizwiz, aokvqa or aokvqa-mc: layouts and rule")
+	flags.StringVar(&v.lemmatizer.python, "spacy", "", "your Python, which has spaCy: brings the answers of --results and --against to base forms")
+	flags.StringVar(&v.lemmatizer.model, "spacy-model", "en_core_web_sm", "its model, by name or as a folder")
 	requireFlags(command, "annotations", "results")
 	return command
 }
@@ -46,13 +52,15 @@ Every question needs one answer. Results may also be records one a line.`,
 type vqaScoring struct {
 	scoreOptions
 	questions, annotations, results, variant string
+	lemmatizer                               lemmatizer
 }
 
 // vqaReport is what "score vqa --json" prints.
 type vqaReport struct {
 	Accuracy    eval.VQAScores      `json:"accuracy"`
 	PerQuestion []questionScore     `json:"per_question"`
-	LeftOut     int                 `json:"left_out,omitempty"` // questions that A-OKVQA asks with choices alone
+	Lemmatizer  string              `json:"lemmatizer,omitempty"` // what brought the answers to base forms
+	LeftOut     int                 `json:"left_out,omitempty"`   // questions that A-OKVQA asks with choices alone
 	Slices      map[string]vqaSlice `json:"slices,omitempty"`
 	statistics
 }
@@ -71,6 +79,9 @@ func (r *vqaReport) print(out io.Writer, metrics []metric) error {
 	fmt.Fprintf(out, "%d questions, percent\n", len(r.PerQuestion))
 	if err := r.statistics.print(out, metrics, "%.2f"); err != nil {
 		return err
+	}
+	if r.Lemmatizer != "" {
+		fmt.Fprintf(out, "  answers in base forms by %s\n", r.Lemmatizer)
 	}
 	if r.LeftOut > 0 {
 		fmt.Fprintf(out, "  left out as difficult_direct_answer: %d\n", r.LeftOut)
@@ -91,7 +102,7 @@ func (r *vqaReport) print(out io.Writer, metrics []metric) error {
 	return nil
 }
 
-func (v *vqaScoring) score() (*vqaReport, []metric, error) {
+func (v *vqaScoring) score(ctx context.Context) (*vqaReport, []metric, error) {
 	rule, known := map[string]eval.VQARule{"vqav2": eval.VQAv2, "okvqa": eval.VQAv2, "vizwiz": eval.VizWiz, "gqa": eval.ExactAnswer,
 		"aokvqa": eval.DirectAnswer, aokvqaChoice: eval.ChosenAnswer}[v.variant]
 	if !known {
@@ -116,7 +127,7 @@ func (v *vqaScoring) score() (*vqaReport, []metric, error) {
 			return nil, nil, fmt.Errorf("%s: all questions are marked difficult_direct_answer", v.annotations)
 		}
 	}
-	each, report, err := v.scoreFile(asked, all, v.results, rule)
+	each, report, err := v.scoreFile(ctx, asked, all, v.results, rule)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,7 +136,7 @@ func (v *vqaScoring) score() (*vqaReport, []metric, error) {
 	metrics := []metric{{"accuracy", eval.GroupMeanOf(inGroups(each, groups))}}
 	var others []metric
 	if v.against != "" {
-		theirs, _, err := v.scoreFile(asked, all, v.against, rule)
+		theirs, _, err := v.scoreFile(ctx, asked, all, v.against, rule)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -142,7 +153,7 @@ func (v *vqaScoring) score() (*vqaReport, []metric, error) {
 
 // scoreFile scores one file of answers, which may have one for any of all: of each question asked in percent, and the
 // report.
-func (v *vqaScoring) scoreFile(asked, all []askedQuestion, path string, rule eval.VQARule) ([]float64, *vqaReport, error) {
+func (v *vqaScoring) scoreFile(ctx context.Context, asked, all []askedQuestion, path string, rule eval.VQARule) ([]float64, *vqaReport, error) {
 	given, err := v.readAnswers(path)
 	if err != nil {
 		return nil, nil, err
@@ -167,6 +178,12 @@ func (v *vqaScoring) scoreFile(asked, all []askedQuestion, path string, rule eva
 	for _, q := range all {
 		delete(given, q.id)
 	}
+	by := ""
+	if v.lemmatizer.python != "" {
+		if by, err = v.toBaseForms(ctx, questions); err != nil {
+			return nil, nil, err
+		}
+	}
 	for id := range given {
 		return nil, nil, fmt.Errorf("%s: question %s is not in %s", path, id, v.annotations)
 	}
@@ -174,13 +191,26 @@ func (v *vqaScoring) scoreFile(asked, all []askedQuestion, path string, rule eva
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", v.annotations, err)
 	}
-	report := &vqaReport{Accuracy: scores}
+	report := &vqaReport{Accuracy: scores, Lemmatizer: by}
 	percent := make([]float64, len(each))
 	for i, accuracy := range each {
 		report.PerQuestion = append(report.PerQuestion, questionScore{asked[i].id, accuracy})
 		percent[i] = 100 * accuracy
 	}
 	return percent, report, nil
+}
+
+// toBaseForms changes the answers that were given, and returns what says their base forms.
+func (v *vqaScoring) toBaseForms(ctx context.Context, questions []eval.VQAQuestion) (by string, err error) {
+	answers := make([]string, len(questions))
+	for i, q := range questions {
+		answers[i] = q.Given
+	}
+	lemmas, by, err := v.lemmatizer.lemmas(ctx, answers)
+	for i := range lemmas {
+		questions[i].Given = lemmas[i]
+	}
+	return by, err
 }
 
 func (v *vqaScoring) slices(asked []askedQuestion, percent []float64) (map[string]vqaSlice, error) {
