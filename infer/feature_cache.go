@@ -87,7 +87,7 @@ func CacheFeatures(ctx context.Context, backend compute.Backend, store *model.St
 		return f, err
 	}
 	if o.Note != nil {
-		o.Note("feature cache %s: %d of %d pictures are to be encoded, %d MiB in all", f.cache.Dir(), missing, f.cache.Len(), f.cache.Bytes()>>20)
+		o.Note("feature cache %s: %d of %d pictures are to be encoded, %.3g MiB in all", f.cache.Dir(), missing, f.cache.Len(), float64(f.cache.Bytes())/(1<<20))
 	}
 	update, end := begin("encoding pictures", missing)
 	var g pixelGraph
