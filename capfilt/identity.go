@@ -49,7 +49,7 @@ func identify(ctx context.Context, c *Config) (*identity, error) {
 		if err != nil && !errors.As(err, &problem) {
 			return nil, err
 		}
-		fmt.Fprintf(h, "%q %q %q %q %q %q\n", record.ID, record.Captions, record.Questions, record.Noise, record.Scene, problem.What)
+		fmt.Fprintf(h, "%q %q %s %q %q %q\n", record.ID, record.Captions, record.Asked(), record.Noise, record.Scene, problem.What)
 		id.Records++
 	}
 	if id.Records == 0 {

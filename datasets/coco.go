@@ -8,13 +8,15 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"goblip/datasets/blob"
 )
 
 // openJSON tells apart what a .json file may be, by its keys: COCO captions
 // (images and annotations), Karpathy's splits (images with sentences), VQA
-// questions, the manifest of packed shards, or a list of JSONL's objects.
+// questions, those of VizWiz, A-OKVQA and GQA, the manifest of packed shards,
+// or a list of JSONL's objects.
 func openJSON(spec Spec, o Options) (Source, error) {
 	file, err := blob.Open(spec.Path)
 	if err != nil {
@@ -34,6 +36,8 @@ func openJSON(spec Spec, o Options) (Source, error) {
 		return nil, fmt.Errorf("%s: annotations= belongs to a file of VQA questions; this is none", spec.Path)
 	}
 	switch {
+	case d.asked != nil:
+		return d.askedPictures()
 	case d.keys["shards"]:
 		return openPacked(spec.Path, o)
 	case d.keys["questions"]:
@@ -61,10 +65,12 @@ type document struct {
 	karpathy bool
 	subtype  string // "train2014": which of COCO's pictures
 
-	images   []keyed // by id
-	texts    []keyed // annotations or questions, by image id
-	elements []extent
-	pictures pictures
+	images    []keyed // by id
+	texts     []keyed // annotations or questions, by image id
+	questions []int64 // their ids
+	elements  []extent
+	asked     *askedNotes // of a file whose questions name their pictures; nil: another
+	pictures  pictures
 }
 
 // keyed is an element with the id it is found by.
@@ -87,8 +93,42 @@ func withID(list []keyed, id int64) []keyed {
 	return list[first:last]
 }
 
+// wholeID reads an id that is a whole number, or one in quotes.
+func wholeID(raw json.RawMessage, field, where string) (int64, error) {
+	if len(raw) == 0 {
+		return 0, Problem{where, fmt.Sprintf("no %q", field)}
+	}
+	id, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
+	if err != nil {
+		return 0, Problem{where, fmt.Sprintf("%q is %.40s, not a whole number", field, raw)}
+	}
+	return id, nil
+}
+
+// twiceIn finds an id that is there more than once.
+func twiceIn[T cmp.Ordered](ids []T) (id T, twice bool) {
+	ids = slices.Sorted(slices.Values(ids))
+	for i := 1; i < len(ids); i++ {
+		if ids[i] == ids[i-1] {
+			return ids[i], true
+		}
+	}
+	return id, false
+}
+
 // note takes in an element of the first pass. Of objects only ids are read.
 func (d *document) note(e element) error {
+	if d.asked == nil && len(d.keys) == 0 && e.number == 0 {
+		if layout := askedLayoutOf(e); layout != nil && len(d.fields) == 0 {
+			d.asked = &askedNotes{layout: layout, numbers: map[string]int32{}}
+		}
+	}
+	if d.asked != nil {
+		if e.number >= maxElements || len(d.asked.places) >= maxElements {
+			return fmt.Errorf("more than %d questions", maxElements)
+		}
+		return d.noteAsked(e)
+	}
 	if !e.inList {
 		if e.key == "data_subtype" {
 			var subtype string
@@ -103,9 +143,10 @@ func (d *document) note(e element) error {
 	}
 	d.keys[e.key] = true
 	var ids struct {
-		ID        json.Number     `json:"id"`
-		ImageID   json.Number     `json:"image_id"`
-		Sentences json.RawMessage `json:"sentences"`
+		ID         json.RawMessage `json:"id"`
+		ImageID    json.RawMessage `json:"image_id"`
+		QuestionID json.RawMessage `json:"question_id"`
+		Sentences  json.RawMessage `json:"sentences"`
 	}
 	parse := func() error {
 		if err := json.Unmarshal(e.text, &ids); err != nil {
@@ -113,12 +154,8 @@ func (d *document) note(e element) error {
 		}
 		return nil
 	}
-	id := func(n json.Number, field string) (int64, error) {
-		id, err := strconv.ParseInt(n.String(), 10, 64)
-		if err != nil {
-			return 0, Problem{fmt.Sprintf("%s: %s %d", d.file.Name(), e.key, e.number), fmt.Sprintf("%q is not a whole number", field)}
-		}
-		return id, nil
+	id := func(raw json.RawMessage, field string) (int64, error) {
+		return wholeID(raw, field, fmt.Sprintf("%s: %s %d", d.file.Name(), e.key, e.number))
 	}
 	switch e.key {
 	case "":
@@ -143,6 +180,11 @@ func (d *document) note(e element) error {
 		}
 		number, err := id(ids.ImageID, "image_id")
 		d.texts = append(d.texts, keyed{number, e.place})
+		if err != nil || e.key == "annotations" {
+			return err
+		}
+		number, err = id(ids.QuestionID, "question_id")
+		d.questions = append(d.questions, number)
 		return err
 	}
 	return nil
@@ -181,11 +223,22 @@ func (s *elementList) Record(i int) (Record, error) {
 		return Record{}, Problem{where, err.Error()}
 	}
 	record.Origin = where
-	record.Image = beside(s.spec.Path, record.Image)
+	record.Image = s.listed(record.Image)
+	if record.Image2 != "" {
+		record.Image2 = s.listed(record.Image2)
+	}
 	if record.ID == "" {
-		record.ID = strconv.Itoa(i)
+		record.ID, record.NoID = strconv.Itoa(i), true
 	}
 	return record, nil
+}
+
+// listed is where a picture of a list lies: beside it, or where images=DIR says.
+func (s *elementList) listed(name string) string {
+	if s.spec.Images != "" {
+		return pictures{s.spec.Images}.path(name)
+	}
+	return beside(s.spec.Path, name)
 }
 
 // cocoCaptions is COCO's layout: a list of images, and one of captions by image.
@@ -195,6 +248,13 @@ func (d *document) coco() (Source, error) {
 	byID(d.texts)
 	if len(d.images) == 0 {
 		return nil, fmt.Errorf("%s: no records", d.spec.Path)
+	}
+	ids := make([]int64, len(d.images))
+	for i, image := range d.images {
+		ids[i] = image.id
+	}
+	if id, twice := twiceIn(ids); twice {
+		return nil, fmt.Errorf("%s: images: \"id\" %d is there twice", d.spec.Path, id)
 	}
 	var first struct {
 		FileName string `json:"file_name"`

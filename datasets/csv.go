@@ -49,7 +49,7 @@ func openCSV(path string, comma byte, o Options) (Source, error) {
 		}
 	}
 	if _, ok := t.columns[column(o.Fields, "image")]; !ok {
-		return nil, fmt.Errorf("%s: no column %q in its first row (%s); --map image=COLUMN names another", path, column(o.Fields, "image"), strings.Join(header, ", "))
+		return nil, fmt.Errorf("%s: no column %q in its first row (%s); --map image=COLUMN names another", path, shown(o.Fields, "image"), strings.Join(header, ", "))
 	}
 	for {
 		if _, err := rows.next(false); errors.Is(err, io.EOF) {
@@ -85,8 +85,11 @@ func (t *table) Record(i int) (Record, error) {
 	}
 	record.Origin = where
 	record.Image = beside(t.path, record.Image)
+	if record.Image2 != "" {
+		record.Image2 = beside(t.path, record.Image2)
+	}
 	if record.ID == "" {
-		record.ID = strconv.Itoa(rows.line)
+		record.ID, record.NoID = strconv.Itoa(rows.line), true
 	}
 	return record, nil
 }
@@ -111,13 +114,13 @@ func (t *table) parse(cells []string) (record Record, err error) {
 			return values
 		}
 		if e := json.Unmarshal([]byte(text), &values); e != nil && err == nil {
-			err = fmt.Errorf("%q starts like a JSON list of texts but is none", column(t.fields, field))
+			err = fmt.Errorf("%q starts like a JSON list of texts but is none", shown(t.fields, field))
 		}
 		return values
 	}
 	record.ID, record.Image = strings.TrimSpace(cell("id")), strings.TrimSpace(cell("image"))
 	if record.Image == "" {
-		return record, fmt.Errorf("no %q", column(t.fields, "image"))
+		return record, fmt.Errorf("no %q", shown(t.fields, "image"))
 	}
 	_, has := t.columns[column(t.fields, "caption")]
 	if has {
@@ -125,17 +128,51 @@ func (t *table) parse(cells []string) (record Record, err error) {
 	}
 	record.Captions = append(record.Captions, list("captions")...)
 	if question := cell("question"); question != "" {
-		record.Questions = []Question{{Question: question, Answers: list("answers"), ID: ID(strings.TrimSpace(cell("question_id")))}}
+		q := Question{Question: question, Answers: list("answers"), Kind: strings.TrimSpace(cell("kind")), ID: ID(strings.TrimSpace(cell("question_id"))), Choices: list("choices")}
+		if e := q.parseChoice(cell("correct_choice_idx"), cell("difficult_direct_answer")); e != nil && err == nil {
+			err = e
+		}
+		record.Questions = []Question{q}
 	}
+	if text := strings.TrimSpace(cell("questions")); text != "" {
+		var more []Question
+		if e := json.Unmarshal([]byte(text), &more); e != nil && err == nil {
+			err = fmt.Errorf("%q is not a JSON list of questions", shown(t.fields, "questions"))
+		}
+		record.Questions = append(record.Questions, more...)
+	}
+	if record.Noise = list("noise"); len(record.Noise) > 0 && len(record.Noise) != len(record.Captions) && err == nil {
+		err = fmt.Errorf("%q has %d entries for %d captions", shown(t.fields, "noise"), len(record.Noise), len(record.Captions))
+	}
+	record.Image2 = strings.TrimSpace(cell("image2"))
 	if text := strings.TrimSpace(cell("scene")); text != "" {
 		if record.Scene = json.RawMessage(text); !json.Valid(record.Scene) {
-			return record, fmt.Errorf("%q is not JSON", column(t.fields, "scene"))
+			return record, fmt.Errorf("%q is not JSON", shown(t.fields, "scene"))
 		}
 	}
 	if err != nil {
 		return record, err
 	}
 	return record, record.validateTexts()
+}
+
+// parseChoice reads what tables say of a multiple-choice question; empty texts say nothing.
+func (q *Question) parseChoice(correct, difficult string) error {
+	if correct = strings.TrimSpace(correct); correct != "" {
+		n, err := strconv.Atoi(correct)
+		if err != nil {
+			return fmt.Errorf("%q is %q, want a whole number", "correct_choice_idx", correct)
+		}
+		q.Correct = &n
+	}
+	if difficult = strings.TrimSpace(difficult); difficult != "" {
+		yes, err := strconv.ParseBool(difficult)
+		if err != nil {
+			return fmt.Errorf("%q is %q, want true or false", "difficult_direct_answer", difficult)
+		}
+		q.Difficult = yes
+	}
+	return nil
 }
 
 // rows reads CSV as Python's csv module and pandas do: a cell that begins with

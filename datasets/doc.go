@@ -6,7 +6,8 @@
 //
 //	folder.go           pictures with texts beside them
 //	lines.go            where the lines of a large text lie: jsonl.go, csv.go; joined.go: several as one
-//	elements.go         where the parts of a large JSON lie: coco.go, vqa.go, cocopictures.go
+//	elements.go         where the parts of a large JSON lie: coco.go, vqa.go, cocopictures.go;
+//	                    askedpictures.go: VizWiz, A-OKVQA, GQA
 //	tar.go              WebDataset shards
 //	parquet.go          tables in Hugging Face's layout
 //	share.go, stored.go a host's share; pictures inside of something

@@ -107,7 +107,8 @@ func TestVQA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Question{{"how many", []string{"2"}, "number", "420"}, {"is it", []string{"yes", "yes", "no"}, "yes/no", "421"}}
+	want := []Question{{Question: "how many", Answers: []string{"2"}, Kind: "number", ID: "420"},
+		{Question: "is it", Answers: []string{"yes", "yes", "no"}, Kind: "yes/no", ID: "421"}}
 	if set.Len() != 2 || set.Records[0].ID != "42" || !reflect.DeepEqual(set.Records[0].Questions, want) ||
 		set.Records[1].Image != filepath.Join(dir, "val2014/COCO_val2014_000000000007.jpg") {
 		t.Errorf("got %+v", set.Records)
@@ -131,7 +132,7 @@ func TestBadFormats(t *testing.T) {
 		{"a.json", "7", "a.json: bad JSON: byte 0: want a list or an object"},
 		{"a.json", `{"images": [{"id": 1`, "a.json: the file ends too early"},
 		{"a.json", `{"images": [{"id": 1},]}`, "a.json: bad JSON: byte 22: a comma too many"},
-		{"a.json", `{"images": [{"id": "x"}], "annotations": []}`, `a.json: images 0: `},
+		{"a.json", `{"images": [{"id": "x"}], "annotations": []}`, `a.json: images 0: "id" is "x", not a whole number`},
 		{"a.json", `{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1}]}`, `a.json: image 1: byte 62: an annotation without "caption"`},
 		{"a.json", `{"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "c"}]}`, `a.json: image 1: no "file_name"`},
 		{"a.json", `{"images": [{"id": 1, "file_name": "a.png"}]}`, "a.json: images without annotations"},
@@ -292,7 +293,10 @@ func FuzzCSV(f *testing.F) {
 func FuzzJSONDocument(f *testing.F) {
 	fuzzSource(f, "a.json", `{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1,"caption":"c"}]}`,
 		`{"images":[{"filename":"a","imgid":0,"sentences":[{"raw":"x"}]}]}`, `{"data_subtype":"val2014","questions":[{"image_id":1,"question_id":2,"question":"q"}]}`,
-		`[{"image":"a","caption":["b"]}]`, `{"a":[[]],"b":{}}`)
+		`[{"image":"a","caption":["b"]}]`, `{"a":[[]],"b":{}}`,
+		`[{"image":"VizWiz_val_1.jpg","question":"q","answers":[{"answer":"a"},{"answer":""}],"answerable":1}]`,
+		`[{"image_id":3,"question_id":"q","question":"w","choices":["a","b"],"correct_choice_idx":1,"direct_answers":["a"],"split":"val"}]`,
+		`{"5":{"imageId":"n3","question":"q","answer":"a","types":{"structural":"s"}},"6":{"imageId":"n3","question":"r"}}`)
 }
 
 func FuzzTar(f *testing.F) {

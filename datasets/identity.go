@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,10 +11,14 @@ import (
 
 // Contents is the SHA-256 of the bytes of all pictures in the order of the
 // records: the same wherever they lie, in files, shards or tables. All of them
-// are read, and none is decoded. progress may be nil.
-func (s *Set) Contents(progress func(done, total int)) (string, error) {
+// are read, and none is decoded; when ctx ends that ends too, with its error.
+// progress may be nil.
+func (s *Set) Contents(ctx context.Context, progress func(done, total int)) (string, error) {
 	sums := make([][sha256.Size]byte, s.Len())
 	err := forEach(s.Len(), progress, func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		data, err := s.Records[i].PictureFile()
 		if err != nil {
 			return s.Records[i].named(err)

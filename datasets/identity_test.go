@@ -22,7 +22,7 @@ func TestIdentity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		contents, err = set.Contents(nil)
+		contents, err = set.Contents(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := set.Contents(nil); err == nil {
+	if _, err := set.Contents(t.Context(), nil); err == nil {
 		t.Error("contents of a missing picture")
 	}
 	if _, ok := set.Stamp(); ok {

@@ -68,15 +68,20 @@ type line struct {
 	Caption   texts           `json:"caption"`
 	Captions  []string        `json:"captions"`
 	Question  string          `json:"question"`
-	Answers   texts           `json:"answers"`
+	Answers   answers         `json:"answers"`
+	Kind      string          `json:"kind"`
 	AskedAs   ID              `json:"question_id"`
+	Choices   []string        `json:"choices"`
+	Correct   *int            `json:"correct_choice_idx"`
+	Difficult bool            `json:"difficult_direct_answer"`
 	Questions []Question      `json:"questions"`
 	Scene     json.RawMessage `json:"scene"`
 	Noise     []string        `json:"noise"`
 }
 
 // fieldNames are what Options.Fields may name.
-var fieldNames = []string{"image", "caption", "captions", "question", "answers", "question_id", "questions", "id", "scene", "noise", "image2"}
+var fieldNames = []string{"image", "caption", "captions", "question", "answers", "kind", "question_id", "choices", "correct_choice_idx",
+	"difficult_direct_answer", "questions", "id", "scene", "noise", "image2"}
 
 func isField(name string) bool { return slices.Contains(fieldNames, name) }
 
@@ -92,6 +97,30 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(t))
 }
 
+// answers are texts, or people's answers as VQA's files have them: objects with an "answer".
+type answers []string
+
+// UnmarshalJSON is json.Unmarshaler.
+func (a *answers) UnmarshalJSON(data []byte) error {
+	var objects []struct {
+		Answer *string `json:"answer"`
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(data, []byte("[")), " \t\r\n"), []byte("{")) {
+		return (*texts)(a).UnmarshalJSON(data)
+	}
+	if err := json.Unmarshal(data, &objects); err != nil {
+		return err
+	}
+	*a = (*a)[:0]
+	for i, o := range objects {
+		if o.Answer == nil {
+			return fmt.Errorf("answer %d has no text under \"answer\"", i)
+		}
+		*a = append(*a, *o.Answer)
+	}
+	return nil
+}
+
 // parseRecord reads one object; the record's image path is still as written,
 // and its ID empty if it has none. Texts are not checked: see validateTexts.
 func parseRecord(text []byte, fields map[string]string) (Record, error) {
@@ -100,7 +129,7 @@ func parseRecord(text []byte, fields map[string]string) (Record, error) {
 		return Record{}, err
 	}
 	if record.Image == "" {
-		return Record{}, fmt.Errorf("no %q", column(fields, "image"))
+		return Record{}, fmt.Errorf("no %q", shown(fields, "image"))
 	}
 	return record, nil
 }
@@ -123,15 +152,16 @@ func parsePartial(text []byte, fields map[string]string) (Record, error) {
 	}
 	var err error
 	if record.ID, err = parseID(l.ID); err != nil {
-		return Record{}, fmt.Errorf("%q must be a string or a number", column(fields, "id"))
+		return Record{}, fmt.Errorf("%q must be a string or a number", shown(fields, "id"))
 	}
 	record.Captions = append(l.Caption, record.Captions...)
 	if len(l.Noise) > 0 && len(l.Noise) != len(record.Captions) {
-		return Record{}, fmt.Errorf("%q has %d entries for %d captions", column(fields, "noise"), len(l.Noise), len(record.Captions))
+		return Record{}, fmt.Errorf("%q has %d entries for %d captions", shown(fields, "noise"), len(l.Noise), len(record.Captions))
 	}
 	record.Noise = l.Noise
 	if l.Question != "" {
-		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers, ID: l.AskedAs}}, record.Questions...)
+		record.Questions = append([]Question{{Question: l.Question, Answers: l.Answers, Kind: l.Kind, ID: l.AskedAs,
+			Choices: l.Choices, Correct: l.Correct, Difficult: l.Difficult}}, record.Questions...)
 	}
 	return record, nil
 }
@@ -165,9 +195,23 @@ func renameKeys(text []byte, fields map[string]string) ([]byte, error) {
 	return json.Marshal(renamed)
 }
 
-// column is the source's name of a field.
+// column is the source's name of a field. A column that is mapped to another field is not also the one that
+// it is named like.
 func column(fields map[string]string, field string) string {
 	if name, ok := fields[field]; ok {
+		return name
+	}
+	for _, name := range fields {
+		if name == field {
+			return "\x00" // no column's name
+		}
+	}
+	return field
+}
+
+// shown is column for messages.
+func shown(fields map[string]string, field string) string {
+	if name := column(fields, field); name != "\x00" {
 		return name
 	}
 	return field
@@ -189,6 +233,14 @@ func (r *Record) validateTexts() error {
 				return fmt.Errorf("empty answer to %q", q.Question)
 			}
 		}
+		for _, choice := range q.Choices {
+			if strings.TrimSpace(choice) == "" {
+				return fmt.Errorf("empty choice for %q", q.Question)
+			}
+		}
+		if q.Correct != nil && (*q.Correct < 0 || *q.Correct >= len(q.Choices)) {
+			return fmt.Errorf("\"correct_choice_idx\" is %d, of %d choices for %q", *q.Correct, len(q.Choices), q.Question)
+		}
 	}
 	return nil
 }
@@ -197,7 +249,7 @@ func (r *Record) validateTexts() error {
 func jsonError(err error, fields map[string]string) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%q must not be a JSON %s", column(fields, wrong.Field), wrong.Value)
+		return fmt.Errorf("%q must not be a JSON %s", shown(fields, wrong.Field), wrong.Value)
 	}
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("want a JSON object, got %s", wrong.Value)

@@ -87,7 +87,8 @@ func TestOpenJSONL(t *testing.T) {
 		{ID: "1", NoID: true, Image: filepath.Join(dir, "img/1.png"), Image2: filepath.Join(dir, "img/2.png"), Captions: []string{"one"}, Origin: file + ":1"},
 		{ID: "two", Image: "/abs/2.png", Captions: []string{"b", "c"},
 			Questions: []Question{{Question: "how many", Answers: []string{"2"}}}, Scene: []byte(`{"x":1}`), Origin: file + ":3"},
-		{ID: "7", Image: filepath.Join(dir, "3.png"), Questions: []Question{{"q", []string{"a"}, "k", "70"}, {"r", []string{"b"}, "", "x1"}}, Origin: file + ":4"},
+		{ID: "7", Image: filepath.Join(dir, "3.png"), Origin: file + ":4",
+			Questions: []Question{{Question: "q", Answers: []string{"a"}, Kind: "k", ID: "70"}, {Question: "r", Answers: []string{"b"}, ID: "x1"}}},
 	}
 	if !reflect.DeepEqual(set.Records, want) {
 		t.Errorf("got  %+v\nwant %+v", set.Records, want)

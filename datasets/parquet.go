@@ -23,10 +23,13 @@ type parquetFiles struct {
 
 // parquetFile is one table with the columns that are used; nil where there is none.
 type parquetFile struct {
-	name                                               string
-	file                                               blob.Blob
-	bytes, path                                        *parquet.Column
-	id, caption, captions, question, answers, answers1 *parquet.Column
+	name        string
+	file        blob.Blob
+	bytes, path *parquet.Column
+
+	id, caption, captions                  *parquet.Column
+	question, answers, kind, questionID    *parquet.Column
+	choices, correctChoice, onlyWithChoice *parquet.Column
 }
 
 func openParquet(pattern string, o Options) (Source, error) {
@@ -79,9 +82,15 @@ func openParquetFile(name string, fields map[string]string) (*parquetFile, int64
 		p.path = open("image", "")
 	}
 	p.id, p.caption, p.captions = open("id", ""), open("caption", ""), open("captions", "")
-	p.question, p.answers, p.answers1 = open("question", ""), open("answers", ""), open("answers", ".answer")
+	p.question, p.answers, p.kind, p.questionID = open("question", ""), open("answers", "", ".answer"), open("kind", ""), open("question_id", "")
+	p.choices, p.correctChoice, p.onlyWithChoice = open("choices", ""), open("correct_choice_idx", ""), open("difficult_direct_answer", "")
+	for _, field := range []string{"questions", "scene", "noise", "image2"} {
+		if _, mapped := fields[field]; mapped && err == nil {
+			err = fmt.Errorf("%s is not read out of a table; JSONL has it", field)
+		}
+	}
 	if err == nil && p.bytes == nil && p.path == nil {
-		err = fmt.Errorf("no column %q; there are: %s; --map image=COLUMN names another", column(fields, "image"), strings.Join(table.Columns(), ", "))
+		err = fmt.Errorf("no column %q; there are: %s; --map image=COLUMN names another", shown(fields, "image"), strings.Join(table.Columns(), ", "))
 	}
 	if err == nil && table.Rows > 0 {
 		err = p.settle()
@@ -101,7 +110,7 @@ func (s *parquetFiles) Record(i int) (Record, error) {
 
 // record reads one row; number is the record's in the whole source.
 func (p *parquetFile) record(row int64, number int) (Record, error) {
-	record := Record{ID: strconv.Itoa(number), Origin: fmt.Sprintf("%s: row %d", p.name, row)}
+	record := Record{ID: strconv.Itoa(number), NoID: true, Origin: fmt.Sprintf("%s: row %d", p.name, row)}
 	var failed error
 	texts := func(c *parquet.Column) (list []string) {
 		if c == nil || failed != nil {
@@ -115,15 +124,17 @@ func (p *parquetFile) record(row int64, number int) (Record, error) {
 		return list
 	}
 	if id := texts(p.id); len(id) > 0 {
-		record.ID = id[0]
+		record.ID, record.NoID = id[0], false
 	}
+	one := func(c *parquet.Column) string { return strings.Join(texts(c), " ") }
 	record.Captions = append(texts(p.caption), texts(p.captions)...)
-	answers := texts(p.answers)
-	if p.answers == nil {
-		answers = texts(p.answers1)
-	}
 	if question := texts(p.question); len(question) > 0 {
-		record.Questions = []Question{{Question: question[0], Answers: answers}}
+		q := Question{Question: question[0], Answers: texts(p.answers), Kind: one(p.kind), ID: ID(one(p.questionID)), Choices: texts(p.choices)}
+		correct, difficult := one(p.correctChoice), one(p.onlyWithChoice)
+		if failed == nil {
+			failed = q.parseChoice(correct, difficult)
+		}
+		record.Questions = []Question{q}
 	}
 	path := texts(p.path)
 	if failed == nil {

@@ -46,6 +46,29 @@ type Question struct {
 	Answers  []string `json:"answers"`
 	Kind     string   `json:"kind,omitempty"`        // for accuracy by kind
 	ID       ID       `json:"question_id,omitempty"` // by which files of results call it; "": none
+
+	// Choices are what a multiple-choice question offers, and Correct is which of them is right, from 0; nil
+	// where nobody says, as in test sets. Answers are then what people say freely.
+	Choices []string `json:"choices,omitempty"`
+	Correct *int     `json:"correct_choice_idx,omitempty"`
+	// Difficult marks a question that A-OKVQA asks with its choices alone.
+	Difficult bool `json:"difficult_direct_answer,omitempty"`
+}
+
+// Asked is what is asked about the picture and answered, for hashes that tell data sets apart; what there is to
+// choose from is no part of it.
+func (r *Record) Asked() string {
+	type asked struct {
+		question string
+		answers  []string
+		kind     string
+		id       ID
+	}
+	list := make([]asked, len(r.Questions))
+	for i, q := range r.Questions {
+		list[i] = asked{q.Question, q.Answers, q.Kind, q.ID}
+	}
+	return fmt.Sprintf("%q", list)
 }
 
 // ID is a picture's or a question's id as files of results have it: a whole number where it is one, as COCO and VQA

@@ -20,7 +20,7 @@ type Source interface {
 // Options say how sources are read.
 type Options struct {
 	// Fields maps a field of a record (image, caption, captions, question,
-	// answers, id) to the name that the source has for it.
+	// answers, question_id, kind, id) to the name that the source has for it.
 	Fields map[string]string
 	// SkipBad leaves out shards that cannot be read or end too early, and
 	// records that cannot be understood, instead of failing; Set.Skipped

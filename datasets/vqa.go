@@ -12,7 +12,7 @@ import (
 	"goblip/datasets/blob"
 )
 
-// vqa is VQA v2: a file of questions and one of annotations with ten answers
+// vqa is VQA v2 and OK-VQA: a file of questions and one of annotations with ten answers
 // to each. A record is a picture with all its questions; what kind an answer
 // is of ("yes/no", "number", "other") is the question's Kind.
 type vqa struct {
@@ -25,6 +25,10 @@ type vqa struct {
 
 func (d *document) vqa() (Source, error) {
 	v := &vqa{document: d}
+	if id, twice := twiceIn(d.questions); twice {
+		return nil, fmt.Errorf("%s: \"question_id\" %d is there twice", d.spec.Path, id)
+	}
+	d.questions = nil
 	seen := map[int64]bool{}
 	for _, q := range d.texts {
 		if !seen[q.id] {
@@ -70,14 +74,14 @@ func (v *vqa) openAnswers() error {
 			return fmt.Errorf("more than %d annotations", maxElements)
 		}
 		var ids struct {
-			QuestionID json.Number `json:"question_id"`
+			QuestionID json.RawMessage `json:"question_id"`
 		}
 		if err := json.Unmarshal(e.text, &ids); err != nil {
 			return Problem{fmt.Sprintf("%s: annotations %d", name, e.number), jsonError(err, nil).Error()}
 		}
-		id, err := strconv.ParseInt(ids.QuestionID.String(), 10, 64)
+		id, err := wholeID(ids.QuestionID, "question_id", fmt.Sprintf("%s: annotations %d", name, e.number))
 		if err != nil {
-			return Problem{fmt.Sprintf("%s: annotations %d", name, e.number), `"question_id" is not a whole number`}
+			return err
 		}
 		v.of = append(v.of, keyed{id, e.place})
 		return nil
@@ -85,8 +89,16 @@ func (v *vqa) openAnswers() error {
 	if err == nil && len(v.of) == 0 {
 		err = fmt.Errorf("%s: no annotations", name)
 	}
+	if err != nil {
+		return err
+	}
 	byID(v.of)
-	return err
+	for i := 1; i < len(v.of); i++ {
+		if v.of[i].id == v.of[i-1].id {
+			return fmt.Errorf("%s: \"question_id\" %d is there twice", name, v.of[i].id)
+		}
+	}
+	return nil
 }
 
 // findNames finds which of COCO's two ways pictures are named, by the first one.
@@ -164,17 +176,11 @@ func (v *vqa) answer(id json.Number, q *Question) error {
 		return fmt.Errorf("%s: byte %d: %w", v.answers.Name(), found[0].place.offset, jsonError(err, nil))
 	}
 	q.Kind = a.Kind
-	var others []string
-	for _, answer := range a.Answers {
-		switch {
-		case strings.TrimSpace(answer.Answer) == "": // some annotators left it so
-		case answer.Answer == a.Most:
-			q.Answers = append(q.Answers, answer.Answer)
-		default:
-			others = append(others, answer.Answer)
-		}
+	given := make([]string, len(a.Answers))
+	for i, answer := range a.Answers {
+		given[i] = answer.Answer
 	}
-	q.Answers = append(q.Answers, others...)
+	q.Answers = mostFrequentFirst(given, a.Most)
 	if len(q.Answers) == 0 && a.Most != "" {
 		q.Answers = []string{a.Most}
 	}

@@ -10,7 +10,7 @@
 //	captions.go   all caption metrics of a set of pictures at once
 //	retrieval.go  ranks, recall at 1, 5 and 10 and median rank in both directions, with a stated tie rule
 //	rerank.go     image-text matching on the best candidates of the contrastive scores
-//	vqa.go        accuracy of answers by the rules of VQA v2, VizWiz and GQA; yes-or-no questions
+//	vqa.go        accuracy of answers by the rules of VQA v2, VizWiz, GQA and A-OKVQA; yes-or-no questions
 //	vqa_text.go   the form in which these rules compare answers
 //	answers.go    accuracy of short answers, by kind, beside a blind baseline
 //	interval.go   bootstrap confidence intervals and the paired comparison of two systems

@@ -18,6 +18,11 @@ const (
 	VizWiz
 	// ExactAnswer is 1 for an answer that equals the only one, or one of them, after [VQAAnswer]: GQA.
 	ExactAnswer
+	// DirectAnswer is A-OKVQA's rule: a third for everyone who gave this very answer, at most 1. No answer is
+	// processed, and none left out.
+	DirectAnswer
+	// ChosenAnswer is 1 for the very text of the right choice: multiple choice.
+	ChosenAnswer
 )
 
 // HumanAnswer is one of the answers that people gave. Record tells it from the others: all that its record holds beside
@@ -44,6 +49,18 @@ func (q *VQAQuestion) Accuracy(rule VQARule) (float64, error) {
 			}
 		}
 		return 0, nil
+	}
+	if rule == DirectAnswer || rule == ChosenAnswer {
+		same := 0
+		for _, a := range q.Answers {
+			if a.Answer == q.Given {
+				same++
+			}
+		}
+		if rule == ChosenAnswer {
+			return min(1, float64(same)), nil
+		}
+		return min(1, float64(same)/3), nil
 	}
 	given, answers, unanimous := vqaStrip(q.Given), make([]HumanAnswer, len(q.Answers)), true
 	for i, a := range q.Answers {

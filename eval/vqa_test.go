@@ -100,6 +100,10 @@ func TestVQARules(t *testing.T) {
 		{"equal records are different people's", VQAQuestion{Answers: answers("a cat", "a cat", "a cat", "dog"), Given: "cat"}, VizWiz, (3*2/3.0 + 1) / 4},
 		{"exact after processing", VQAQuestion{Answers: answers("The Two"), Given: "2."}, ExactAnswer, 1},
 		{"exact, wrong", VQAQuestion{Answers: answers("left"), Given: "right"}, ExactAnswer, 0},
+		{"a third for each", VQAQuestion{Answers: answers("cab", "taxi", "cab", "Cab"), Given: "cab"}, DirectAnswer, 2 / 3.0},
+		{"at most 1, and none is left out", VQAQuestion{Answers: answers("cab", "cab", "cab", "cab", "bus"), Given: "cab"}, DirectAnswer, 1},
+		{"the right choice", VQAQuestion{Answers: answers("The cab"), Given: "The cab"}, ChosenAnswer, 1},
+		{"choices are not processed", VQAQuestion{Answers: answers("The cab"), Given: "cab"}, ChosenAnswer, 0},
 		{"unanimous answers are compared as they are", VQAQuestion{Answers: answers("Yes.", "Yes."), Given: "yes"}, VizWiz, 0},
 	} {
 		got, err := c.q.Accuracy(c.rule)

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,7 +168,7 @@ func (b *BLIPWriter) UseQuestionToken(name string) error {
 
 // States runs the image tower, without its final norm.
 func (b *BLIPWriter) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return b.images.encode(b.backend, b.store, &b.Config.Vision, p, progress)
+	return b.images.encode(context.Background(), b.backend, b.store, &b.Config.Vision, p, progress)
 }
 
 // Write answers requests in fixed batches; a text does not depend on the other requests (but see
@@ -199,6 +200,7 @@ func (b *BLIPWriter) Write(f *Features, requests []Request, o generate.Options, 
 		if err != nil {
 			return err
 		}
+		o.Choices = choices(requests, picked)
 		sequences, err := b.generator.Generate(inputs, visible, prompts, o, streams)
 		if err != nil {
 			return err

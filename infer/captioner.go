@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -118,14 +119,24 @@ func (c *Captioner) Finalize() {
 
 // States runs the frozen image encoder.
 func (c *Captioner) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return c.images.encode(c.backend, c.store, &c.Config.Vision, p, progress)
+	return c.images.encode(context.Background(), c.backend, c.store, &c.Config.Vision, p, progress)
 }
 
 // Request asks for one text: a picture by number, and what stands before the answer ("" for a
 // caption, QuestionPrompt for a question).
 type Request struct {
-	Image  int
-	Prompt string
+	Image   int
+	Prompt  string
+	Choices []int // of Options.Candidates, by number, those that may be the answer; empty: all
+}
+
+// choices are those of some requests.
+func choices(requests []Request, picked []int) [][]int {
+	out := make([][]int, len(picked))
+	for i, k := range picked {
+		out[i] = requests[k].Choices
+	}
+	return out
 }
 
 // Text is what the model wrote.
@@ -168,6 +179,7 @@ func (c *Captioner) Write(f *Features, requests []Request, o generate.Options, p
 		if err != nil {
 			return err
 		}
+		o.Choices = choices(requests, picked)
 		flat, seen := text.Pad(prompts, length, int32(pad), c.Config.T5 == nil)
 		sequences, err := c.generator.Generate(visual, split(flat, length), split(seen, length), placeholder, o, streams)
 		if err != nil {

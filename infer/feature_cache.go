@@ -1,9 +1,11 @@
 package infer
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,8 +46,9 @@ const MaxClassBytes = 1 << 30
 
 // CacheFeatures opens the features of pictures, and computes those that are missing with the encoder of a
 // store. They are found by the encoder's weights, by how pictures become pixel values, and by the
-// pictures themselves: those of anything else are left alone, and a note says so.
-func CacheFeatures(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, o FeatureCacheOptions) (*CachedFeatures, error) {
+// pictures themselves: those of anything else are left alone, and a note says so. When ctx ends it returns
+// its error at once, as Encode does; shards that are whole stay, and the next call goes on behind them.
+func CacheFeatures(ctx context.Context, backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, o FeatureCacheOptions) (*CachedFeatures, error) {
 	f := &CachedFeatures{crops: 1, tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	if p.policy != nil {
 		f.crops = max(o.Crops, 1)
@@ -67,7 +70,7 @@ func CacheFeatures(backend compute.Backend, store *model.Store, cfg *vit.Config,
 	}
 	if f.cache == nil {
 		update, end := begin("hashing pictures", p.Len())
-		if key.Pictures, err = p.Set.Contents(update); err != nil {
+		if key.Pictures, err = p.Set.Contents(ctx, update); err != nil {
 			return nil, err
 		}
 		end()
@@ -84,15 +87,15 @@ func CacheFeatures(backend compute.Backend, store *model.Store, cfg *vit.Config,
 		return f, err
 	}
 	if o.Note != nil {
-		o.Note("feature cache %s: %d of %d pictures are to be encoded, %d MiB in all", f.cache.Dir(), missing, f.cache.Len(), f.cache.Bytes()>>20)
+		o.Note("feature cache %s: %d of %d pictures are to be encoded, %.3g MiB in all", f.cache.Dir(), missing, f.cache.Len(), float64(f.cache.Bytes())/(1<<20))
 	}
 	update, end := begin("encoding pictures", missing)
 	var g pixelGraph
-	defer g.finalize()
+	defer g.finalizeUnless(ctx)
 	done := 0
 	err = f.cache.Build(func(first, n int, put func([]float32) error) error {
 		load := func(rows []int) ([]byte, error) { return p.loadCrops(rows, first, f.crops) }
-		return g.each(backend, store, cfg, p, n, load, func(_ []byte, states []float32) error {
+		return g.each(ctx, backend, store, cfg, p, n, load, func(_ []byte, states []float32) error {
 			done += len(states) / (f.tokens * f.width)
 			if update != nil {
 				update(done, missing)
@@ -100,6 +103,10 @@ func CacheFeatures(backend compute.Backend, store *model.Store, cfg *vit.Config,
 			return put(states)
 		})
 	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		missing, miss := f.cache.Missing()
+		return nil, errors.Join(fmt.Errorf("feature cache %s keeps %d of %d pictures: %w", f.cache.Dir(), f.cache.Len()-missing, f.cache.Len(), err), miss)
+	}
 	if err == nil {
 		end()
 	}

@@ -77,6 +77,13 @@ func (g *pixelGraph) of(backend compute.Backend, store *model.Store, p image.Pro
 	return g.exec, err
 }
 
+// finalizeUnless is finalize, but for a graph that may still be running because ctx ended.
+func (g *pixelGraph) finalizeUnless(ctx context.Context) {
+	if ctx.Err() == nil {
+		g.finalize()
+	}
+}
+
 func (g *pixelGraph) finalize() {
 	if g.exec != nil {
 		g.exec.Finalize()
@@ -84,19 +91,20 @@ func (g *pixelGraph) finalize() {
 	}
 }
 
-// Encode runs all pictures through the frozen encoder of a store.
-func Encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
+// Encode runs all pictures through the frozen encoder of a store. When ctx ends it returns its error at
+// once; the batch that the device is at then ends by itself, and needs the store until then.
+func Encode(ctx context.Context, backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
 	var g pixelGraph
-	defer g.finalize()
-	return g.encode(backend, store, cfg, p, progress)
+	defer g.finalizeUnless(ctx)
+	return g.encode(ctx, backend, store, cfg, p, progress)
 }
 
 // encode is Encode with a graph that is kept.
-func (g *pixelGraph) encode(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
+func (g *pixelGraph) encode(ctx context.Context, backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, progress func(done, total int)) (*Features, error) {
 	f := &Features{tokens: cfg.Tokens(), width: cfg.HiddenSize}
 	f.states = make([]float32, 0, p.Len()*f.tokens*f.width)
 	size := p.Side * p.Side * 3
-	err := g.each(backend, store, cfg, p, p.Len(), p.Load, func(u8 []byte, states []float32) error {
+	err := g.each(ctx, backend, store, cfg, p, p.Len(), p.Load, func(u8 []byte, states []float32) error {
 		for ; len(u8) > 0; u8 = u8[size:] {
 			h := fnv.New64a()
 			h.Write(u8[:size]) // never fails
@@ -113,7 +121,7 @@ func (g *pixelGraph) encode(backend compute.Backend, store *model.Store, cfg *vi
 
 // each runs n pictures through the frozen encoder, some at a time in their order: load gives the bytes
 // of those numbered so, put takes them and their states. The next ones are loaded meanwhile.
-func (g *pixelGraph) each(backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, n int,
+func (g *pixelGraph) each(ctx context.Context, backend compute.Backend, store *model.Store, cfg *vit.Config, p *Pictures, n int,
 	load func(rows []int) ([]byte, error), put func(u8 []byte, states []float32) error) error {
 	exec, err := g.of(backend, store, p.Processor, func(scope *model.Scope, values *Node) *Node { return lastStates(scope, cfg, values) })
 	if err != nil {
@@ -139,11 +147,18 @@ func (g *pixelGraph) each(backend compute.Backend, store *model.Store, cfg *vit.
 			}
 		})
 	}()
-	for b := range ready {
-		if b.err != nil {
+	for {
+		var b loaded
+		var more bool
+		select {
+		case b, more = <-ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !more || b.err != nil {
 			return b.err
 		}
-		states, err := exec.Call1(tensors.FromFlatDataAndDimensions(b.u8, b.n, p.Side, p.Side, 3))
+		states, err := callUnless(ctx, exec, tensors.FromFlatDataAndDimensions(b.u8, b.n, p.Side, p.Side, 3))
 		if err != nil {
 			return err
 		}
@@ -155,7 +170,29 @@ func (g *pixelGraph) each(backend compute.Backend, store *model.Store, cfg *vit.
 			return err
 		}
 	}
-	return nil
+}
+
+// callUnless runs a graph unless ctx ends, or ended. A batch of a large tower takes a CPU minutes and cannot be
+// broken off: it is left to itself then.
+func callUnless(ctx context.Context, exec *model.Exec, in *tensors.Tensor) (*tensors.Tensor, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	type result struct {
+		out *tensors.Tensor
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		out, err := exec.Call1(in)
+		done <- result{out, err}
+	}()
+	select {
+	case r := <-done:
+		return r.out, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Batch gathers states: -> float32 [len(rows), patches, hidden].

@@ -50,7 +50,9 @@ func visionOf(dir string) (cfg vit.Config, dropLast bool, err error) {
 		var c clip.Config
 		err = checkpoints.ReadConfig(dir, &c)
 		cfg, dropLast = c.Vision, true
-		cfg.NumHiddenLayers--
+		if cfg.NumHiddenLayers--; err == nil && cfg.NumHiddenLayers == 0 {
+			return cfg, false, fmt.Errorf("%s: vision_config: num_hidden_layers is 1; BLIP-2 leaves the last block of a CLIP out, so that it needs 2 or more", dir)
+		}
 	case "blip-2", "instructblip":
 		var c blip2.Config
 		err = checkpoints.ReadConfig(dir, &c)

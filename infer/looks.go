@@ -27,32 +27,34 @@ func (r *Retriever) Looks(f *Features, texts []string) (*Looks, error) {
 	if texts != nil && len(texts) != f.Len() {
 		return nil, fmt.Errorf("%d texts for %d pictures", len(texts), f.Len())
 	}
-	exec, err := model.NewExec(r.backend, r.store, func(root *model.Scope, in []*Node) []*Node {
-		in = append(in, nil, nil) // where there is no text
-		out := r.look(root.At("model"), in[0], in[1], in[2])
-		// The Go backend fails where the graph has a parameter that comes after the last output.
-		return append(out.Looks, out.Queries)
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer exec.Finalize()
 	words := r.encode(texts)
 	length := r.textLength(words)
 	l := &Looks{}
-	err = batches(f.Len(), func(rows []int, n int) error {
+	err := batches(f.Len(), func(rows []int, n int) error {
 		args := []any{f.Batch(rows)}
 		if texts != nil {
 			ids, mask := r.padded(words, rows, length)
 			args = append(args, ids, mask)
 		}
-		out, err := exec.Call(args...)
+		out, err := r.looks.Call(args...)
 		if err != nil {
 			return err
 		}
 		return l.add(out[:len(out)-1], n)
 	})
 	return l, err
+}
+
+// compileLooks makes the graph of Looks: states, or states with ids and mask -> each layer's weights
+// [batch, heads, queries, patches], then the queries.
+func (r *Retriever) compileLooks() (err error) {
+	r.looks, err = model.NewExec(r.backend, r.store, func(root *model.Scope, in []*Node) []*Node {
+		in = append(in, nil, nil) // where there is no text
+		out := r.look(root.At("model"), in[0], in[1], in[2])
+		// The Go backend fails where the graph has a parameter that comes after the last output.
+		return append(out.Looks, out.Queries)
+	})
+	return err
 }
 
 // add appends the first n pictures of a batch: by layer [batch, heads, queries, patches].

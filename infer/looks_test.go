@@ -8,6 +8,9 @@ import (
 	"goblip/internal/golden"
 	"goblip/models/blip"
 	"goblip/models/blip2"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
 )
 
 // TestLooks: weights sum to 1, a picture's do not depend on its neighbours, and a text changes them.
@@ -17,6 +20,11 @@ func TestLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Finalize()
+	built, look := 0, r.look
+	r.look = func(scope *model.Scope, states, ids, mask *graph.Node) blip2.Output {
+		built++
+		return look(scope, states, ids, mask)
+	}
 	pictures := noise(3)
 	texts := []string{"a red circle", "two small blue squares on the left of a circle", "circle"}
 	looks := func(p *Pictures, texts []string) *Looks {
@@ -68,6 +76,12 @@ func TestLooks(t *testing.T) {
 	}
 	if _, err := r.Looks(states, texts[:2]); err == nil {
 		t.Error("two texts for three pictures: no error")
+	}
+	before := built
+	looks(pictures, nil)
+	looks(pictures, texts)
+	if built != before {
+		t.Errorf("%d graphs were built anew for inputs of the same shapes", built-before)
 	}
 }
 

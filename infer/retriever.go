@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ type Retriever struct {
 	store                         *model.Store
 	images                        pixelGraph
 	image, text, similarity, pair *model.Exec
+	looks                         *model.Exec
 	look                          func(scope *model.Scope, states, ids, mask *Node) blip2.Output // nil: it has no queries
 }
 
@@ -141,6 +143,11 @@ func (r *Retriever) declare(graphs retrieval) (map[string]shapes.Shape, error) {
 }
 
 func (r *Retriever) compile(graphs retrieval) (err error) {
+	if r.look != nil {
+		if err := r.compileLooks(); err != nil {
+			return err
+		}
+	}
 	if r.image, err = model.NewExec(r.backend, r.store, func(root *model.Scope, states *Node) *Node {
 		return graphs.imageFeatures(root.At("model"), states)
 	}); err != nil {
@@ -167,15 +174,17 @@ func (r *Retriever) compile(graphs retrieval) (err error) {
 // Finalize frees the compiled graphs and the weights.
 func (r *Retriever) Finalize() {
 	r.images.finalize()
-	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair} {
-		e.Finalize()
+	for _, e := range []*model.Exec{r.image, r.text, r.similarity, r.pair, r.looks} {
+		if e != nil { // only models with queries have looks
+			e.Finalize()
+		}
 	}
 	r.store.Finalize()
 }
 
 // States runs the frozen image encoder.
 func (r *Retriever) States(p *Pictures, progress func(done, total int)) (*Features, error) {
-	return r.images.encode(r.backend, r.store, r.vision, p, progress)
+	return r.images.encode(context.Background(), r.backend, r.store, r.vision, p, progress)
 }
 
 // ImageFeatures embeds pictures: normalized, flat [pictures, queries, projection].

@@ -57,3 +57,16 @@ pq.write_table(pa.Table.from_pylist([{
     "image": {"bytes": coloured(i), "path": f"{i:02d}.png"},
     "captions": [f"picture {i}", f"a picture of {('red', 'green', 'blue')[i % 3]} number {i}"],
 } for i in range(12)]), OUT / "pictures.parquet", row_group_size=5)
+
+questions = pa.Table.from_pylist([{
+    "image": {"bytes": grey(i), "path": f"{i}.png"},
+    "question_id": 9000 + i,
+    "question": f"what is {i}",
+    "answers": [{"answer": f"a {j}", "answer_confidence": "yes"} for j in range(i % 3)],
+    "answer_type": ("other", None)[i % 2],
+    "choices": [f"choice {j}" for j in range(4)],
+    "correct_choice_idx": None if i % 5 == 4 else i % 4,
+    "difficult_direct_answer": None if i % 5 == 3 else i % 3 == 0,
+} for i in range(20)])
+pq.write_table(questions, OUT / "questions.parquet", row_group_size=9)
+pq.write_table(questions, OUT / "questions-v2.parquet", data_page_version="2.0")

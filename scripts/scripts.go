@@ -7,3 +7,8 @@ import _ "embed"
 //
 //go:embed aot_compile.py
 var AOTCompile string
+
+// LemmatizeAnswers brings answers to base forms by spaCy; see its own help.
+//
+//go:embed lemmatize_answers.py
+var LemmatizeAnswers string

@@ -84,6 +84,8 @@ func officialFiles(t *testing.T, stage2, scenes string) {
 		t.Errorf("score vqa: %+v, eval: %+v", accuracy.Accuracy, given)
 	}
 
+	knowledge(t, stage2, dir, file, results)
+
 	// Columns of other names, and names of files that would promise too much.
 	write(t, filepath.Join(dir, "own.csv"), "file,asked,said,number\n000000000100.jpg,is it red,yes,q7\n")
 	own := filepath.Join(dir, "own.csv")
@@ -94,4 +96,51 @@ func officialFiles(t *testing.T, stage2, scenes string) {
 	}
 	failOnce(t, exitUsage, []string{"--predictions", ".jsonl"}, flags("eval classify --checkpoint", stage2, "--data", dir, "--predictions", results)...)
 	failOnce(t, exitUsage, []string{"--map", "field=column"}, flags("eval caption --map x --checkpoint", stage2, "--data", own)...)
+}
+
+// knowledge asks the questions of A-OKVQA with and without their choices, and those of a GQA whose answers nobody knows.
+func knowledge(t *testing.T, stage2, dir string, file func(name string, value any) string, results string) {
+	var questions []any
+	tests := map[string]any{}
+	for i := range 4 {
+		questions = append(questions, map[string]any{"split": "val", "image_id": 100 + i%3, "question_id": fmt.Sprint("q", i), "question": "what is it", "choices": []string{"a red circle", "star", "Two!", "a"}[:2+i%3],
+			"correct_choice_idx": i % 2, "direct_answers": []string{"star", "star", "circle", fmt.Sprint(i)}, "difficult_direct_answer": i == 3})
+		tests[fmt.Sprint(2000+i)] = map[string]any{"imageId": fmt.Sprintf("%012d", 100+i%3), "question": "is it red"}
+	}
+	aokvqa, gqa := file("aokvqa_v1p0_val.json", questions), file("testdev_all_questions.json", tests)
+	ask := flags("eval vqa --json --checkpoint", stage2, "--predictions", results, "--data")
+	var given vqaResult
+	var scored vqaReport
+	decode(t, succeed(t, append(ask, aokvqa, "--multiple-choice", "--layout", "aokvqa")...).stdout, &given)
+	decode(t, succeed(t, flags("score vqa --json --variant aokvqa-mc --annotations", aokvqa, "--results", results)...).stdout, &scored)
+	if given.Rule != "choice" || given.Questions != 4 || math.Abs(scored.Accuracy.Overall-given.Accuracy.Mean) > 0.005+1e-9 {
+		t.Errorf("multiple choice: score vqa: %+v, eval: %+v", scored.Accuracy, given)
+	}
+	decode(t, succeed(t, append(ask, aokvqa, "--layout", "aokvqa")...).stdout, &given)
+	decode(t, succeed(t, flags("score vqa --json --variant aokvqa --annotations", aokvqa, "--results", results)...).stdout, &scored)
+	if given.Rule != "direct" || given.Unscored != 1 || scored.LeftOut != 1 || math.Abs(scored.Accuracy.Overall-given.Accuracy.Mean) > 0.005+1e-9 {
+		t.Errorf("direct answers: score vqa: %+v, eval: %+v", scored, given)
+	}
+	given = vqaResult{}
+	decode(t, succeed(t, append(ask, gqa, "--layout", "gqa")...).stdout, &given)
+	var list []map[string]any
+	decode(t, readFile(t, results), &list)
+	if given.Accuracy != nil || given.Rule != "" || len(list) != 4 || len(list[0]) != 2 || list[0]["questionId"] != "2000" || list[3]["prediction"] == nil {
+		t.Errorf("a test set: %+v, %v", given, list)
+	}
+	twice := filepath.Join(dir, "twice.jsonl")
+	write(t, twice, `{"image": "000000000100.jpg", "question": "q", "question_id": 7, "answers": ["a"]}`+"\n"+`{"image": "000000000101.jpg", "question": "r", "question_id": 7, "answers": ["a"]}`+"\n")
+	for _, bad := range []struct {
+		status int
+		want   string
+		args   []string
+	}{
+		{exitFailed, "no question has an answer", flags("eval vqa --checkpoint", stage2, "--data", gqa)},
+		{exitFailed, "has no choices", append(ask, gqa, "--multiple-choice")},
+		{exitUsage, "--layout coco", append(ask, aokvqa, "--layout", "coco")},
+		{exitUsage, "no --answers and --rule beside it", append(ask, aokvqa, "--multiple-choice", "--rule", "exact")},
+		{exitFailed, "twice.jsonl:2: question_id 7 is that of a question of " + twice + ":1 too", append(ask, twice)},
+	} {
+		failOnce(t, bad.status, []string{bad.want}, bad.args...)
+	}
 }

@@ -63,7 +63,11 @@ func (e *popeEvaluation) open() (*datasets.Set, error) {
 	}
 	set, index := &datasets.Set{Name: e.images}, map[string]int{}
 	for _, path := range e.questions {
-		records, err := readList[struct{ Image, Text, Label string }](path)
+		records, err := readList[struct {
+			Image string `json:"image"`
+			Text  string `json:"text"`
+			Label string `json:"label"`
+		}](path)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +139,7 @@ func (e *popeEvaluation) run(cmd *cobra.Command) error {
 	if result.Hashes, err = provenanceOf(e.checkpoint, set, settings); err != nil {
 		return err
 	}
-	if err := e.writePredictions(answersGiven(set, asked, nil)); err != nil {
+	if err := e.writePredictions(answersGiven(set, asked, nil, "")); err != nil {
 		return err
 	}
 	if e.json {
@@ -145,9 +149,13 @@ func (e *popeEvaluation) run(cmd *cobra.Command) error {
 }
 
 func (r *popeResult) print(out io.Writer) error {
-	fmt.Fprintf(out, "%-20s%10s%10s%10s%10s%10s%10s\n", "percent", "accuracy", "precision", "recall", "F1", "yes", "questions")
+	width := 20
+	for kind := range r.Kinds {
+		width = max(width, len(kind)+1)
+	}
+	fmt.Fprintf(out, "%-*s%10s%10s%10s%10s%10s%10s\n", width, "percent", "accuracy", "precision", "recall", "F1", "yes", "questions")
 	line := func(name string, s eval.YesNo) error {
-		_, err := fmt.Fprintf(out, "%-20s%10.2f%10.2f%10.2f%10.2f%10.2f%10d\n", name, s.Accuracy, s.Precision, s.Recall, s.F1, s.YesRatio, s.Questions)
+		_, err := fmt.Fprintf(out, "%-*s%10.2f%10.2f%10.2f%10.2f%10.2f%10d\n", width, name, s.Accuracy, s.Precision, s.Recall, s.F1, s.YesRatio, s.Questions)
 		return err
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {

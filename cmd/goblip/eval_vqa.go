@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,8 +21,10 @@ import (
 type vqaEvaluation struct {
 	evaluation
 	generate.Options
-	answers, rule string
-	top           int
+	answers, rule  string
+	multipleChoice bool
+	layout         string
+	top            int
 }
 
 func newEvalVQACommand() *cobra.Command {
@@ -37,8 +36,11 @@ func newEvalVQACommand() *cobra.Command {
 --length-penalty -1, BLIP --num-beams 3 --max-new-tokens 10), or with --answers chooses among the lines of a file: the --rank-top
 whose first tokens are most likely are scored whole, with BLIP by its training loss, and the best one is the answer.
 
-Answers are scored by the rule of VQA v2 where every question has at least four (one a person), else they must equal an
-accepted one after the same processing; --rule decides otherwise. The intervals are 95 %, by bootstrap over pictures.`,
+With --multiple-choice it chooses among the choices of each question, as A-OKVQA has them.
+
+Answers are scored by the rule of VQA v2 where every question has at least four (one a person); questions that have choices
+by A-OKVQA's rule for direct answers; else they must equal an accepted one after VQA's processing; --rule decides otherwise.
+The intervals are 95 %, by bootstrap over pictures. Where no question has an answer, as in test sets, --predictions is all.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd) },
 	}
@@ -46,7 +48,9 @@ accepted one after the same processing; --rule decides otherwise. The intervals 
 	e.flags(command, "that answers")
 	command.Flags().StringVar(&e.answers, "answers", "", "file of answers to choose from, one a line")
 	command.Flags().IntVar(&e.top, "rank-top", 128, "how many of --answers are scored to their ends")
-	command.Flags().StringVar(&e.rule, "rule", "auto", "vqav2, exact or auto")
+	command.Flags().BoolVar(&e.multipleChoice, "multiple-choice", false, "choose among the choices of each question")
+	command.Flags().StringVar(&e.rule, "rule", "auto", "vqav2, exact, direct (A-OKVQA) or auto")
+	command.Flags().StringVar(&e.layout, "layout", "vqav2", "of --predictions FILE.json: vqav2, vizwiz, gqa or aokvqa")
 	command.Flags().BoolVar(&e.clean, "clean", false, "prepare questions as BLIP's and LAVIS's evaluations do: lower case, without .!\"()*#:;~, at most 50 words")
 	generationFlags(command, &e.Options)
 	if err := command.Flags().Set("max-new-tokens", "10"); err != nil {
@@ -62,13 +66,17 @@ type askedOf struct {
 	id    datasets.ID // the question's, or else its place in the set
 	eval.VQAQuestion
 	question, given string
+	choices         []string
+	correct         *int // of choices
+	difficult       bool // to be asked with its choices alone
 }
 
 // vqaResult is what "eval vqa --json" prints.
 type vqaResult struct {
 	Questions int                      `json:"questions"`
-	Rule      string                   `json:"rule"`
-	Accuracy  eval.Interval            `json:"accuracy"` // percent
+	Rule      string                   `json:"rule,omitempty"`
+	Accuracy  *eval.Interval           `json:"accuracy,omitempty"` // percent; absent where no answers are known
+	Unscored  int                      `json:"unscored,omitempty"` // questions that the rule leaves out
 	Kinds     map[string]eval.Interval `json:"kinds,omitempty"`
 	Hashes    *provenance              `json:"hashes"`
 }
@@ -76,9 +84,14 @@ type vqaResult struct {
 // questionsOf lists the questions of a set.
 func questionsOf(set *datasets.Set) ([]askedOf, error) {
 	var asked []askedOf
+	seen := map[datasets.ID]string{}
 	for i, r := range set.Records {
 		for _, q := range r.Questions {
-			a := askedOf{image: i, id: idOr(q.ID, len(asked)), question: q.Question}
+			if other, twice := seen[q.ID]; twice && q.ID != "" {
+				return nil, fmt.Errorf("%s: question_id %s is that of a question of %s too", r.Place(), q.ID, other)
+			}
+			seen[q.ID] = r.Place()
+			a := askedOf{image: i, id: idOr(q.ID, len(asked)), question: q.Question, choices: q.Choices, correct: q.Correct, difficult: q.Difficult}
 			a.QuestionType = q.Kind
 			for j, answer := range q.Answers {
 				a.Answers = append(a.Answers, eval.HumanAnswer{Answer: answer, Record: strconv.Itoa(j)})
@@ -99,8 +112,14 @@ func (e *vqaEvaluation) run(cmd *cobra.Command) error {
 	if e.top < 1 {
 		return usagef("--rank-top %d: must be at least 1", e.top)
 	}
-	if !slices.Contains([]string{"auto", "vqav2", "exact"}, e.rule) {
-		return usagef("--rule %s: must be auto, vqav2 or exact", e.rule)
+	if !slices.Contains([]string{"auto", "vqav2", "exact", "direct"}, e.rule) {
+		return usagef("--rule %s: must be auto, vqav2, exact or direct", e.rule)
+	}
+	if !slices.Contains(resultLayouts, e.layout) {
+		return usagef("--layout %s: must be %s", e.layout, strings.Join(resultLayouts, ", "))
+	}
+	if e.multipleChoice && (e.answers != "" || e.rule != "auto") {
+		return usagef("--multiple-choice has choices and a rule of its own: no --answers and --rule beside it")
 	}
 	candidates, err := readAnswerList(e.answers)
 	if err != nil {
@@ -114,37 +133,53 @@ func (e *vqaEvaluation) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	rule, name := eval.ExactAnswer, "exact"
-	if e.rule == "vqav2" || e.rule == "auto" && !slices.ContainsFunc(asked, func(q askedOf) bool { return len(q.Answers) < 4 }) {
-		rule, name = eval.VQAv2, "vqav2"
+	known := 0
+	if e.multipleChoice {
+		if candidates, known, err = offered(set, asked); err != nil {
+			return err
+		}
+	} else {
+		for _, q := range asked {
+			if len(q.Answers) > 0 {
+				known++
+			}
+		}
 	}
+	if known == 0 && e.predictions == "" {
+		return fmt.Errorf("%s: no question has an answer, so that there is nothing to score; --predictions FILE writes those of the model", set.Name)
+	}
+	rule, name := e.ruleFor(asked)
 	settings := map[string]any{"protocol": "vqa", "rule": name, "generation": e.Options, "answers": candidates, "rank_top": e.top, "clean": e.clean}
+	if e.multipleChoice {
+		settings["multiple_choice"] = true
+	}
+	scored := asked
+	if known > 0 {
+		scored = slices.DeleteFunc(slices.Clone(asked), func(q askedOf) bool { return rule == eval.DirectAnswer && q.difficult })
+		for _, q := range scored {
+			if len(q.Answers) == 0 {
+				return fmt.Errorf("%s: %q has no answer; others of %s have one", set.Records[q.image].Place(), q.question, set.Name)
+			}
+		}
+		if len(scored) == 0 {
+			return fmt.Errorf("%s: all questions are marked difficult_direct_answer, which are asked with --multiple-choice alone", set.Name)
+		}
+	}
 	if err := e.ask(cmd, set, asked, candidates); err != nil {
 		return err
 	}
-	result := vqaResult{Questions: len(asked), Rule: name, Kinds: map[string]eval.Interval{}}
-	var questions []eval.VQAQuestion
-	for _, q := range asked {
-		q.Given = q.given
-		questions = append(questions, q.VQAQuestion)
-	}
-	_, each, err := eval.ScoreVQA(questions, rule)
-	if err != nil {
-		return err
-	}
-	byImage, byKind := make([][]float64, len(set.Records)), map[string][]float64{}
-	for i, q := range asked {
-		byImage[q.image] = append(byImage[q.image], 100*each[i])
-		byKind[q.QuestionType] = append(byKind[q.QuestionType], 100*each[i])
-	}
-	result.Accuracy = eval.BootstrapGroups(byImage, evalSeed)
-	for kind, values := range byKind {
-		result.Kinds[kind] = eval.Bootstrap(values, evalSeed)
-	}
+	result := vqaResult{Questions: len(asked)}
 	if result.Hashes, err = provenanceOf(e.checkpoint, set, settings); err != nil {
 		return err
 	}
-	if err := e.writePredictions(answersGiven(set, asked, each)); err != nil {
+	each := make([]*float64, len(asked))
+	if known > 0 {
+		result.Rule, result.Unscored = name, len(asked)-len(scored)
+		if err := result.score(set, asked, rule, each); err != nil {
+			return err
+		}
+	}
+	if err := e.writePredictions(answersGiven(set, asked, each, e.layout)); err != nil {
 		return err
 	}
 	if e.json {
@@ -153,8 +188,78 @@ func (e *vqaEvaluation) run(cmd *cobra.Command) error {
 	return result.print(cmd.OutOrStdout())
 }
 
+// ruleFor is the rule that --rule names, or that the questions need.
+func (e *vqaEvaluation) ruleFor(asked []askedOf) (rule eval.VQARule, name string) {
+	switch {
+	case e.multipleChoice:
+		return eval.ChosenAnswer, "choice"
+	case e.rule == "direct" || e.rule == "auto" && slices.ContainsFunc(asked, func(q askedOf) bool { return len(q.choices) > 0 }):
+		return eval.DirectAnswer, "direct"
+	case e.rule == "vqav2" || e.rule == "auto" && !slices.ContainsFunc(asked, func(q askedOf) bool { return len(q.Answers) < 4 }):
+		return eval.VQAv2, "vqav2"
+	}
+	return eval.ExactAnswer, "exact"
+}
+
+// offered are all choices of the questions, without repetitions; the right one becomes a question's answer. known is
+// how many have one.
+func offered(set *datasets.Set, asked []askedOf) (all []string, known int, err error) {
+	for i := range asked {
+		q := &asked[i]
+		if len(q.choices) == 0 {
+			return nil, 0, fmt.Errorf("%s: %q has no choices", set.Records[q.image].Place(), q.question)
+		}
+		all = append(all, q.choices...)
+		q.Answers = nil
+		if q.correct != nil {
+			q.Answers = []eval.HumanAnswer{{Answer: q.choices[*q.correct]}}
+			known++
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), known, nil
+}
+
+// score fills in the accuracy, and that of each question which the rule does not leave out, 0 to 1.
+func (r *vqaResult) score(set *datasets.Set, asked []askedOf, rule eval.VQARule, each []*float64) error {
+	var questions []eval.VQAQuestion
+	var of []int
+	for i, q := range asked {
+		if rule == eval.DirectAnswer && q.difficult {
+			continue
+		}
+		q.Given = q.given
+		questions, of = append(questions, q.VQAQuestion), append(of, i)
+	}
+	_, values, err := eval.ScoreVQA(questions, rule)
+	if err != nil {
+		return err
+	}
+	byImage, byKind := make([][]float64, len(set.Records)), map[string][]float64{}
+	for i, place := range of {
+		q := asked[place]
+		each[place] = &values[i]
+		byImage[q.image] = append(byImage[q.image], 100*values[i])
+		byKind[q.QuestionType] = append(byKind[q.QuestionType], 100*values[i])
+	}
+	byImage = slices.DeleteFunc(byImage, func(values []float64) bool { return len(values) == 0 })
+	accuracy := eval.BootstrapGroups(byImage, evalSeed)
+	r.Accuracy, r.Kinds = &accuracy, map[string]eval.Interval{}
+	for kind, values := range byKind {
+		r.Kinds[kind] = eval.Bootstrap(values, evalSeed)
+	}
+	return nil
+}
+
 func (r *vqaResult) print(out io.Writer) error {
-	fmt.Fprintf(out, "%d questions, percent [95 %% interval], rule %s\n%-20s%s\n", r.Questions, r.Rule, "accuracy", percent(r.Accuracy))
+	if r.Accuracy == nil {
+		_, err := fmt.Fprintf(out, "%d questions without known answers: nothing is scored\n", r.Questions)
+		return err
+	}
+	fmt.Fprintf(out, "%d questions, percent [95 %% interval], rule %s\n%-20s%s\n", r.Questions-r.Unscored, r.Rule, "accuracy", percent(*r.Accuracy))
+	if r.Unscored > 0 {
+		fmt.Fprintf(out, "  left out as difficult_direct_answer: %d\n", r.Unscored)
+	}
 	if len(r.Kinds) < 2 {
 		return nil
 	}
@@ -189,13 +294,23 @@ func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []asked
 	options, step := e.Options, len(requests)
 	if len(candidates) > 0 {
 		options.NumBeams, options.DoSample = min(e.top, len(candidates)), false
+		number := map[string]int{}
+		for i, c := range candidates {
+			tokens := model.AnswerTokens(c)
+			options.Candidates, number[c] = append(options.Candidates, tokens), i
+			options.MaxNewTokens = max(options.MaxNewTokens, len(tokens))
+		}
+		if e.multipleChoice {
+			options.NumBeams = 1
+			for i, q := range asked {
+				for _, c := range q.choices {
+					requests[i].Choices = append(requests[i].Choices, number[c])
+				}
+				options.NumBeams = max(options.NumBeams, len(q.choices))
+			}
+		}
 		if _, isBLIP := model.(*infer.BLIPWriter); isBLIP {
 			options.LabelSmoothing = 0.1 // of its training loss
-		}
-		for _, c := range candidates {
-			tokens := model.AnswerTokens(c)
-			options.Candidates = append(options.Candidates, tokens)
-			options.MaxNewTokens = max(options.MaxNewTokens, len(tokens))
 		}
 		step = max(1, 256/options.NumBeams) // rows at once, each with logits of the whole vocabulary
 	}
@@ -207,65 +322,21 @@ func (e *vqaEvaluation) ask(cmd *cobra.Command, set *datasets.Set, asked []asked
 		}
 		for i, t := range texts {
 			asked[at+i].given = t.Text
+			if e.multipleChoice {
+				asked[at+i].given = chosen(asked[at+i].choices, t.IDs, model.AnswerTokens)
+			}
 		}
 	}
 	bar.Done()
 	return nil
 }
 
-// answered is a prediction of "eval vqa" and "eval pope", in the layout that "score vqa" reads.
-type answered struct {
-	QuestionID datasets.ID `json:"question_id"`
-	ImageID    datasets.ID `json:"image_id,omitempty"`
-	Image      string      `json:"image"`
-	Question   string      `json:"question"`
-	Kind       string      `json:"kind,omitempty"`
-	Answer     string      `json:"answer"`
-	Accuracy   *float64    `json:"accuracy,omitempty"`
-}
-
-func (a answered) official() any {
-	return struct {
-		QuestionID datasets.ID `json:"question_id"`
-		Answer     string      `json:"answer"`
-	}{a.QuestionID, a.Answer}
-}
-
-// answersGiven are the predictions of all questions; each may be nil.
-func answersGiven(set *datasets.Set, asked []askedOf, each []float64) iter.Seq[any] {
-	return func(yield func(any) bool) {
-		for i, q := range asked {
-			r := set.Records[q.image]
-			a := answered{QuestionID: q.id, ImageID: datasets.ID(r.ID), Image: r.Image, Question: q.question, Kind: q.QuestionType, Answer: q.given}
-			if each != nil {
-				a.Accuracy = &each[i]
-			}
-			if !yield(a) {
-				return
-			}
+// chosen is the choice that was written: tokens need not become its very text again.
+func chosen(choices []string, ids []int32, tokens func(string) []int32) string {
+	for _, c := range choices {
+		if slices.Equal(tokens(c), ids) {
+			return c
 		}
 	}
-}
-
-// readAnswerList reads the lines of a file, without repetitions; no file is no list.
-func readAnswerList(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	content, err := readContent(path)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	seen := map[string]bool{}
-	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
-		if line := strings.TrimSpace(lines.Text()); line != "" && !seen[line] {
-			seen[line] = true
-			out = append(out, line)
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no answers, one a line", path)
-	}
-	return out, nil
+	return ""
 }

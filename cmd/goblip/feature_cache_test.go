@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // caches lists the folders of a feature cache.
@@ -134,4 +135,48 @@ func readFile(t *testing.T, parts ...string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// TestFeatureCacheStops wants SIGINT while features are computed to end the program at once and cleanly, and the next run
+// to end with the bytes of one that was not interrupted.
+func TestFeatureCacheStops(t *testing.T) {
+	data := filepath.Join(corpus(t, 24), "train.jsonl")
+	vision, _ := towers(t, data)
+	out := t.TempDir()
+	args := func(name, crops string) []string {
+		return flags("train blip2/stage1 --json --steps 1 --batch 8 --set augment=crop --set feature_crops="+crops, "--data", data, "--vision", vision, tiny1,
+			"--feature-cache", filepath.Join(out, name, "features"), "--out", filepath.Join(out, name, "run"))
+	}
+	cmd, stderr, ended := start(t, args("stopped", "100000")) // far more than could be done
+	if !waitFor(ended, appears(out, "stopped", "features", "*", ".shard-*")) {
+		t.Fatalf("nothing was computed: %s", stderr)
+	}
+	signalled := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if s := stderr.String(); cmd.ProcessState.ExitCode() != 0 || strings.Count(s, "\n") != 1 || !strings.Contains(s, "stage1 stopped while pictures were encoded, feature cache ") ||
+		!strings.Contains(s, "of 2400000 pictures; the same command with --resume continues") || time.Since(signalled) > 5*time.Second {
+		t.Errorf("%v after %v, said: %s", cmd.ProcessState, time.Since(signalled), s)
+	}
+	if appears(out, "stopped", "features", "*", ".shard-*")() || appears(out, "stopped", "run")() {
+		t.Error("a part of a shard, or of a run, is left")
+	}
+	cmd, _, ended = start(t, args("again", "400"))
+	if waitFor(ended, appears(out, "again", "features", "*", ".shard-*")) {
+		_ = cmd.Process.Signal(os.Interrupt) // it may just have ended
+	}
+	<-ended
+	for _, name := range []string{"again", "whole"} {
+		succeed(t, append(args(name, "400"), "--resume")...)
+	}
+	shards, _ := filepath.Glob(filepath.Join(out, "whole", "features", "*", "*.bin"))
+	if len(shards) != 1 {
+		t.Fatalf("shards: %v", shards)
+	}
+	if readFile(t, strings.Replace(shards[0], "whole", "again", 1)) != readFile(t, shards[0]) {
+		t.Error("other features than of a run that was not interrupted")
+	}
+	sameRun(t, filepath.Join(out, "again", "run"), filepath.Join(out, "whole", "run"))
 }

@@ -59,6 +59,9 @@ type result interface {
 	official() any // its record in such a file
 }
 
+// keyed is a record of a file of results that is not a list but an object.
+type keyed struct{ key, value string }
+
 // writePredictions writes one JSON object a line or, under a name in .json, the list that official programs and servers
 // read, if there is a file to write to.
 func (e *evaluation) writePredictions(lines iter.Seq[any]) error {
@@ -67,11 +70,20 @@ func (e *evaluation) writePredictions(lines iter.Seq[any]) error {
 	}
 	var b bytes.Buffer
 	if e.official() {
-		list := []any{}
+		list, table := []any{}, map[string]string{}
 		for line := range lines {
-			list = append(list, line.(result).official())
+			record := line.(result).official()
+			if k, isKeyed := record.(keyed); isKeyed {
+				table[k.key] = k.value
+				continue
+			}
+			list = append(list, record)
 		}
-		if err := writeJSON(&b, list); err != nil {
+		var file any = list
+		if len(table) > 0 {
+			file = table
+		}
+		if err := writeJSON(&b, file); err != nil {
 			return fmt.Errorf("%s: %w", e.predictions, err)
 		}
 		return checkpoints.WriteFile(e.predictions, b.Bytes())

@@ -61,7 +61,7 @@ func readList[T any](path string) ([]T, error) {
 	var list []T
 	if !bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) {
 		if err := json.Unmarshal(content, &list); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, placed(err))
+			return nil, fmt.Errorf("%s: %w", path, badRecord[T](content, err))
 		}
 		return list, nil
 	}
@@ -78,11 +78,37 @@ func readList[T any](path string) ([]T, error) {
 	}
 }
 
+// badRecord says which record of a list is not as it should be.
+func badRecord[T any](content []byte, err error) error {
+	var list []json.RawMessage
+	if json.Unmarshal(content, &list) != nil {
+		return placed(err)
+	}
+	for i, raw := range list {
+		var record T
+		if err := json.Unmarshal(raw, &record); err != nil {
+			var wrong *json.UnmarshalTypeError
+			if errors.As(err, &wrong) && wrong.Field != "" {
+				return fmt.Errorf("[%d]: %q must not be a JSON %s", i, wrong.Field, wrong.Value)
+			}
+			return fmt.Errorf("[%d]: %w", i, placed(err))
+		}
+	}
+	return placed(err)
+}
+
 // placed says where in a file its JSON is broken.
 func placed(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) && syntax.Offset > 0 {
 		return fmt.Errorf("%w (byte %d)", err, syntax.Offset)
+	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		if wrong.Field == "" {
+			return fmt.Errorf("a JSON %s is not what belongs there (byte %d)", wrong.Value, wrong.Offset)
+		}
+		return fmt.Errorf("%q must not be a JSON %s (byte %d)", wrong.Field, wrong.Value, wrong.Offset)
 	}
 	return err
 }
@@ -95,7 +121,7 @@ func (id *fileID) UnmarshalJSON(b []byte) error {
 		*id = fileID(b)
 		return nil
 	}
-	return fmt.Errorf("id %s is neither a number nor a string", b)
+	return fmt.Errorf("id %.40s is neither a number nor a string", b)
 }
 
 // quoted is the id as a text.
@@ -104,6 +130,14 @@ func (id fileID) quoted() fileID {
 		return id
 	}
 	return `"` + id + `"`
+}
+
+// kind says how the id is written.
+func (id fileID) kind() string {
+	if id[0] == '"' {
+		return "text"
+	}
+	return "number"
 }
 
 func (id fileID) MarshalJSON() ([]byte, error) { return []byte(id), nil }

@@ -179,6 +179,11 @@ const testVQA = `{"annotations": [
 	{"question_id": 1, "image_id": 5, "question_type": "is the", "answer_type": "yes/no", "answers": [{"answer": "yes", "answer_id": 1}, {"answer": "yes", "answer_id": 2}, {"answer": "Yes.", "answer_id": 3}, {"answer": "yes", "answer_id": 4}, {"answer": "no", "answer_id": 5}]},
 	{"question_id": 2, "image_id": 5, "question_type": "what", "answer_type": "other", "answers": [{"answer": "a dog", "answer_id": 1}, {"answer": "cat", "answer_id": 2}]}]}`
 
+const testAOKVQA = `[
+	{"question_id": "q1", "image_id": 5, "choices": ["The cab", "bus"], "correct_choice_idx": 0, "direct_answers": ["cab", "taxi", "cab"], "difficult_direct_answer": false},
+	{"question_id": 2, "image_id": 5, "choices": ["tram", "bus"], "correct_choice_idx": 1, "direct_answers": ["bus", "tram"], "difficult_direct_answer": false},
+	{"question_id": "q3", "image_id": 6, "choices": ["x", "y"], "correct_choice_idx": 0, "direct_answers": ["x", "x", "x"], "difficult_direct_answer": true}]`
+
 func TestScoreVQA(t *testing.T) {
 	annotations := writeTestFile(t, "a.json.gz", testVQA)
 	out, err := runScore(t, "vqa", "--annotations", annotations, "--json", "--slice", "image_id", "--bootstrap", "50",
@@ -209,17 +214,40 @@ func TestScoreVQA(t *testing.T) {
 	for _, c := range []struct{ name, variant, annotations, results, want string }{
 		{"missing", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}]`, "question 2 has no answer"},
 		{"unknown", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}, {"question_id": 2, "answer": "x"}, {"question_id": 3, "answer": "x"}]`, "question 3 is not in"},
+		{"a number as text", "vqav2", testVQA, `[{"question_id": "1", "answer": "yes"}, {"question_id": 2, "answer": "x"}]`, `r.json: question 1 has no answer, but "1" has one: a text, where`},
 		{"twice", "vqav2", testVQA, `[{"question_id": 1, "answer": "yes"}, {"question_id": 1, "answer": "no"}]`, "question_id 1 has an answer already"},
-		{"type", "vqav2", testVQA, `[{"question_id": 1, "answer": 7}]`, "cannot unmarshal number"},
+		{"type", "vqav2", testVQA, `[{"question_id": 1, "answer": 7}]`, `r.json: [0]: "answer" must not be a JSON number`},
 		{"no answers", "vqav2", `{"annotations": [{"question_id": 1, "answers": []}]}`, `[]`, "question 1 has no answers"},
 		{"same question", "vqav2", `{"annotations": [{"question_id": 1, "answers": [{"answer": "a"}]}, {"question_id": 1, "answers": [{"answer": "a"}]}]}`, `[]`, "question 1 is there already"},
 		{"nothing", "vqav2", `{}`, `[]`, "no questions"},
 		{"variant", "vqa3", `{}`, `[]`, "--variant vqa3"},
+		{"no choice", "aokvqa-mc", testAOKVQA, `{"q1": "cab", "2": "bus", "q3": "x"}`, `r.json: question "q1": the answer "cab" is none of its choices`},
+		{"no right choice", "aokvqa-mc", `[{"question_id": "q", "choices": ["a"], "correct_choice_idx": 1}]`, `[]`, `question "q": correct_choice_idx is none of its 1 choices`},
+		{"no direct answers", "aokvqa", `[{"question_id": "q", "choices": ["a"]}]`, `[]`, `a.json: annotations[0]: question "q" has no direct_answers`},
+		{"one of two settings", "aokvqa", testAOKVQA, `{"q1": {"multiple_choice": "The cab"}, "2": "bus"}`, `r.json: question q1: direct_answer is missing`},
+		{"answer of a wrong type", "aokvqa", testAOKVQA, `{"q1": ["cab"], "2": "bus"}`, `r.json: question q1: the answer is ["cab"], want a text`},
+		{"unknown question", "aokvqa", testAOKVQA, `{"q1": "cab", "2": "bus", "q9": "x"}`, `r.json: question "q9" is not in`},
+		{"field of a wrong type", "aokvqa", `[{"question_id": "q", "direct_answers": "a"}]`, `{}`, `a.json: annotations[0]: direct_answers: a JSON string is not what belongs there`},
 		{"gqa without answer", "gqa", `{"7": {}}`, `[]`, `question "7": answer is missing`},
 	} {
 		_, err := runScore(t, "vqa", "--variant", c.variant, "--annotations", writeTestFile(t, "a.json", c.annotations), "--results", writeTestFile(t, "r.json", c.results))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+	for _, c := range []struct{ variant, results, want string }{
+		{"aokvqa", `{"q1": "cab", "2": "bus", "q3": "who knows"}`, "50.00"}, // 2 of 3, and 1 of 3
+		{"aokvqa", `{"q1": {"direct_answer": "cab", "multiple_choice": "?"}, "2": {"direct_answer": "bus"}}`, "50.00"},
+		{"aokvqa", `[{"question_id": "q1", "answer": "Cab"}, {"question_id": 2, "answer": "bus"}]`, "16.67"},
+		{"aokvqa", `{"question_id": "q1", "answer": "cab"}` + "\n" + `{"question_id": "2", "answer": ""}`, "33.33"},
+		{"aokvqa-mc", `{"q1": "The cab", "2": "tram", "q3": "x"}`, "66.67"},
+	} {
+		out, err := runScore(t, "vqa", "--json", "--variant", c.variant, "--annotations", writeTestFile(t, "a.json", testAOKVQA), "--results", writeTestFile(t, "r.json", c.results))
+		if err != nil || !strings.Contains(out, `"overall": `+strings.TrimSuffix(c.want, "0")) && !strings.Contains(out, `"overall": `+strings.TrimSuffix(c.want, ".00")) {
+			t.Errorf("%s of %s: %q, %v, want %s", c.variant, c.results, out, err, c.want)
+		}
+		if left := strings.Contains(out, `"left_out": 1`); left != (c.variant == "aokvqa") {
+			t.Errorf("%s: left out: %v", c.variant, left)
 		}
 	}
 	for _, c := range []struct{ variant, annotations, results string }{
@@ -242,8 +270,8 @@ func TestScoreBadInput(t *testing.T) {
 		{"twice", `[{"image_id": 7, "caption": "a"}, {"image_id": 7, "caption": "a"}]`, "hyps.json: [1]: image_id 7 has a caption already"},
 		{"unknown", `[{"image_id": 8, "caption": "a"}]`, "hyps.json: [0]: image_id 8 has no annotation in "},
 		{"empty", `[]`, "hyps.json: no captions"},
-		{"wrong type", `[{"image_id": 7, "caption": 3}]`, "hyps.json: json: cannot unmarshal number"},
-		{"wrong id", `[{"image_id": [7], "caption": "a"}]`, "id [7] is neither a number nor a string"},
+		{"wrong type", `[{"image_id": 7, "caption": 3}]`, `hyps.json: [0]: "caption" must not be a JSON number`},
+		{"wrong id", `[{"image_id": [7], "caption": "a"}]`, "hyps.json: [0]: id [7] is neither a number nor a string"},
 		{"not a number", `[{"image_id": NaN, "caption": "a"}]`, "hyps.json: invalid character 'N'"},
 	} {
 		_, err := runScore(t, "caption", "--refs", refs, "--hyps", writeTestFile(t, "hyps.json", c.hyps))

@@ -1,25 +1,37 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"goblip/eval"
 )
 
-// Files of VQA v2, VizWiz and GQA.
+// Files of VQA v2, OK-VQA, VizWiz, GQA and A-OKVQA.
+
+// aokvqaChoice is the variant of A-OKVQA's questions with choices.
+const aokvqaChoice = "aokvqa-mc"
 
 // askedQuestion is a question of a file of annotations.
 type askedQuestion struct {
 	id, image fileID
 	eval.VQAQuestion
-	record map[string]json.RawMessage // for slices
+	choices   []string
+	difficult bool
+	record    map[string]json.RawMessage // for slices
 }
 
 func (v *vqaScoring) readAnswers(path string) (map[fileID]string, error) {
+	if strings.HasPrefix(v.variant, "aokvqa") {
+		if given, err := v.readAnswerTable(path); given != nil || err != nil {
+			return given, err
+		}
+	}
 	results, err := readList[struct {
 		QuestionID  *fileID `json:"question_id"`
 		QuestionID2 *fileID `json:"questionId"` // GQA's names
@@ -48,13 +60,44 @@ func (v *vqaScoring) readAnswers(path string) (map[fileID]string, error) {
 		case answer == nil:
 			return nil, fmt.Errorf("%s: [%d]: answer is missing", path, i)
 		}
-		if v.variant == "gqa" { // its questions are keys, which are texts
+		if v.variant == "gqa" || strings.HasPrefix(v.variant, "aokvqa") { // their questions are keys, which are texts
 			*id = id.quoted()
 		}
 		if _, seen := given[*id]; seen {
 			return nil, fmt.Errorf("%s: [%d]: %s %s has an answer already", path, i, name, *id)
 		}
 		given[*id] = *answer
+	}
+	return given, nil
+}
+
+// readAnswerTable reads A-OKVQA's own files of answers, which are objects; nil: it is a list, or records in lines.
+func (v *vqaScoring) readAnswerTable(path string) (map[fileID]string, error) {
+	content, err := readContent(path)
+	if err != nil {
+		return nil, err
+	}
+	var table map[string]json.RawMessage
+	if !bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) || json.Unmarshal(content, &table) != nil || table["answer"] != nil {
+		return nil, nil
+	}
+	field := map[string]string{"aokvqa": "direct_answer", aokvqaChoice: "multiple_choice"}[v.variant]
+	given := make(map[fileID]string, len(table))
+	for id, raw := range table {
+		var answer *string
+		if bytes.HasPrefix(raw, []byte("{")) {
+			var both map[string]json.RawMessage
+			if err := json.Unmarshal(raw, &both); err != nil {
+				return nil, fmt.Errorf("%s: question %s: %w", path, id, err)
+			}
+			if raw = both[field]; raw == nil {
+				return nil, fmt.Errorf("%s: question %s: %s is missing", path, id, field)
+			}
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil || answer == nil {
+			return nil, fmt.Errorf("%s: question %s: the answer is %.40s, want a text", path, id, raw)
+		}
+		given[fileID(strconv.Quote(id))] = *answer
 	}
 	return given, nil
 }
@@ -72,7 +115,7 @@ func (v *vqaScoring) readAnnotations() ([]askedQuestion, error) {
 				records, ids = append(records, table[id]), append(ids, fileID(strconv.Quote(id)))
 			}
 		}
-	case "vizwiz":
+	case "vizwiz", "aokvqa", aokvqaChoice:
 		records, err = readList[map[string]json.RawMessage](v.annotations)
 	default:
 		var file struct {
@@ -91,6 +134,8 @@ func (v *vqaScoring) readAnnotations() ([]askedQuestion, error) {
 		if v.variant == "gqa" {
 			where = fmt.Sprintf("%s: question %s", v.annotations, ids[i])
 			asked[i], err = gqaQuestion(ids[i], record)
+		} else if strings.HasPrefix(v.variant, "aokvqa") {
+			asked[i], err = aokvqaQuestion(record, v.variant)
 		} else {
 			asked[i], err = vqaQuestion(record, v.variant == "vizwiz")
 		}
@@ -107,24 +152,17 @@ func (v *vqaScoring) readAnnotations() ([]askedQuestion, error) {
 
 func vqaQuestion(record map[string]json.RawMessage, vizwiz bool) (q askedQuestion, err error) {
 	q.record = record
-	field := func(name string, value any) {
-		if raw := record[name]; raw != nil && err == nil {
-			if err = json.Unmarshal(raw, value); err != nil {
-				err = fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
 	var answers []map[string]any
+	fields := map[string]any{"question_type": &q.QuestionType, "answer_type": &q.AnswerType, "answers": &answers}
 	if vizwiz {
-		field("image", &q.id)
-		q.image = q.id
+		fields["image"] = &q.id
 	} else {
-		field("question_id", &q.id)
-		field("image_id", &q.image)
+		fields["question_id"], fields["image_id"] = &q.id, &q.image
 	}
-	field("question_type", &q.QuestionType)
-	field("answer_type", &q.AnswerType)
-	field("answers", &answers)
+	err = fieldsOf(record, fields)
+	if vizwiz {
+		q.image = q.id
+	}
 	switch {
 	case err != nil:
 		return q, err
@@ -145,6 +183,47 @@ func vqaQuestion(record map[string]json.RawMessage, vizwiz bool) (q askedQuestio
 		}
 		q.Answers = append(q.Answers, eval.HumanAnswer{Answer: text, Record: string(rest)})
 	}
+	return q, nil
+}
+
+// fieldsOf reads fields of a record into values; those that are absent stay as they are.
+func fieldsOf(record map[string]json.RawMessage, fields map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if raw := record[name]; raw != nil {
+			if err := json.Unmarshal(raw, fields[name]); err != nil {
+				return fmt.Errorf("%s: %w", name, placed(err))
+			}
+		}
+	}
+	return nil
+}
+
+func aokvqaQuestion(record map[string]json.RawMessage, variant string) (q askedQuestion, err error) {
+	q.record = record
+	var direct []string
+	var correct *int
+	err = fieldsOf(record, map[string]any{"question_id": &q.id, "image_id": &q.image, "direct_answers": &direct, "choices": &q.choices,
+		"correct_choice_idx": &correct, "difficult_direct_answer": &q.difficult})
+	switch {
+	case err != nil:
+		return q, err
+	case q.id == "":
+		return q, fmt.Errorf("question_id is missing")
+	}
+	q.id = q.id.quoted() // in files of answers it is a key, which is a text
+	if variant != aokvqaChoice {
+		for _, answer := range direct {
+			q.Answers = append(q.Answers, eval.HumanAnswer{Answer: answer})
+		}
+		if len(direct) == 0 && !q.difficult {
+			err = fmt.Errorf("question %s has no direct_answers", q.id)
+		}
+		return q, err
+	}
+	if correct == nil || *correct < 0 || *correct >= len(q.choices) {
+		return q, fmt.Errorf("question %s: correct_choice_idx is none of its %d choices", q.id, len(q.choices))
+	}
+	q.Answers = []eval.HumanAnswer{{Answer: q.choices[*correct]}}
 	return q, nil
 }
 

@@ -17,8 +17,9 @@ const sourceNames = `A data source is
   a folder             pictures, their captions in .txt files of the same name, one a line
   FILE.jsonl           image, caption or captions, question, answers, id
   FILE.csv, FILE.tsv   the same as columns; lists are JSON lists
-  FILE.json            COCO captions, Karpathy's splits (#split=train+restval), VQA questions
-                       (#annotations=FILE), a list of JSONL's objects; pictures by #images=DIR
+  FILE.json            COCO captions, Karpathy's splits (#split=train+restval), questions of VQA v2
+                       and OK-VQA (#annotations=FILE), of VizWiz, GQA and A-OKVQA, a list of JSONL's
+                       objects; pictures by #images=DIR
   s-{000..127}.tar     WebDataset shards, .tar or .tar.gz
   FILE.parquet         in Hugging Face's layout
 
@@ -35,7 +36,7 @@ type sourceFlags struct {
 
 // registerReading adds the flags that say how a source is read.
 func (s *sourceFlags) registerReading(command *cobra.Command) {
-	command.Flags().StringArrayVar(&s.fields, "map", nil, "field=column: what the source calls image, caption, captions, question, answers or id; may be repeated")
+	command.Flags().StringArrayVar(&s.fields, "map", nil, "field=column: what the source calls image, caption, captions, question, answers, question_id, kind or id; may be repeated")
 }
 
 // register adds --data and what belongs to it.

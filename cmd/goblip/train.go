@@ -15,7 +15,6 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/datasets"
-	"goblip/datasets/image"
 	"goblip/infer"
 	"goblip/internal/pjrt"
 	"goblip/train"
@@ -40,6 +39,7 @@ type trainCommand struct {
 	clipTower *recipes.CLIPSettings            // of the tower that stage 1 trains without --vision
 	lmTower   *recipes.LMSettings              // of the one that stage 2 trains without --llm
 	note      func(format string, args ...any) // a line for the user
+	ctx       context.Context                  // of the run under way; ends reading of pictures
 }
 
 // recipeInfo describes a recipe for --list and --explain.
@@ -266,6 +266,7 @@ func explain(out io.Writer, info *recipeInfo, settings any) error {
 }
 
 func (t *trainCommand) train(ctx context.Context, backend compute.Backend, name string, settings any, set *datasets.Set) (train.Summary, error) {
+	t.ctx = ctx
 	o := recipes.Options{Dir: t.out, Devices: t.devices, CheckpointEvery: t.checkpointEvery, LogEvery: t.logEvery, EvalEvery: t.evalEvery, Resume: t.resume, Quiet: t.asJSON, Shard: t.shard, FeatureCache: t.featureCache, Note: t.note}
 	switch s := settings.(type) {
 	case *recipes.LMSettings:
@@ -350,67 +351,6 @@ func (t *trainCommand) overLLM(ctx context.Context, backend compute.Backend, rec
 	}
 	t.fitBatch(recipe, c, pictures.Len(), t.batchChosen(""))
 	return pictures, llm, nil
-}
-
-// load reads a recipe's training pictures, and the held-out ones into o.
-func (t *trainCommand) load(recipe string, set *datasets.Set, p image.Processor, o *recipes.Options) (*infer.Pictures, error) {
-	return t.read(recipe, set, p, false, o)
-}
-
-// read is load, of pictures that are streamed: read when the recipe asks for them.
-func (t *trainCommand) read(recipe string, set *datasets.Set, p image.Processor, streamed bool, o *recipes.Options) (*infer.Pictures, error) {
-	read := func(set *datasets.Set) (*infer.Pictures, error) {
-		large := infer.PixelBytes(set, p) > int64(t.pictureMemory)<<20
-		stream := streamed || large
-		if t.data.onBad == "skip" {
-			bar := barFor("looking for unreadable pictures", len(set.Records), o.Quiet)
-			// What is encoded before the run is decoded in full now, or a damaged picture would be found
-			// only when its features are there.
-			readable, err := set.Readable(!large || t.featureCache != "", bar.Update, func(why error) { t.note("warning: left out: %v", why) })
-			if err != nil {
-				return nil, err
-			}
-			bar.Done()
-			set = readable
-			if recipe != "blip/vqa" && recipe != "blip/nlvr" { // which visit questions and pairs
-				set.OnBad = func(_ int, why error) { t.note("warning: left out: %v", why) }
-			}
-		}
-		if stream {
-			if !streamed {
-				t.note("%d pictures are read as they are needed (--picture-memory)", len(set.Records))
-			}
-			return infer.StreamPictures(set, p)
-		}
-		bar := barFor("reading pictures", len(set.Records), o.Quiet)
-		pictures, err := infer.PreparePictures(set, p, bar.Update)
-		if err == nil {
-			bar.Done()
-		}
-		return pictures, err
-	}
-	if t.val != "" {
-		held, err := datasets.OpenWith(t.val, t.data.options(t.note))
-		if err == nil {
-			held, err = fitFor(recipe, held)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if o.HeldOut, err = read(held); err != nil {
-			return nil, err
-		}
-	}
-	return read(set)
-}
-
-// loadFor is load for an image tower that is yet to be trained.
-func (t *trainCommand) loadFor(s *recipes.CLIPSettings, set *datasets.Set, o *recipes.Options) (*infer.Pictures, error) {
-	alpha, err := image.ParseAlpha(s.Alpha)
-	if err != nil {
-		return nil, fmt.Errorf("clip: %w", err)
-	}
-	return t.load("clip", set, image.Processor{Size: s.ImageSize, Alpha: alpha}, o)
 }
 
 func (t *trainCommand) lm(ctx context.Context, backend compute.Backend, s *recipes.LMSettings, set *datasets.Set, o recipes.Options, batchChosen bool) (train.Summary, error) {

@@ -225,7 +225,25 @@ func eachRun(in []byte, width, n int, use func(v uint32, count int) error) error
 // values reads n values that are there; bytes is what they hold on to.
 func (c *Column) values(group int, encoding int64, body []byte, n int) (values [][]byte, bytes int, err error) {
 	switch encoding {
+	case encodingRLE: // of booleans alone; behind its length
+		if c.leaf.kind != typeBoolean {
+			break
+		}
+		if len(body) < 4 {
+			return nil, 0, errDamaged
+		}
+		values = make([][]byte, 0, min(n, maxPageValues))
+		err = eachRun(body[4:], 1, n, func(v uint32, count int) error {
+			for range count {
+				values = append(values, boolean(v == 1))
+			}
+			return nil
+		})
+		return values, 0, err
 	case encodingPlain:
+		if c.leaf.kind == typeBoolean {
+			return plainBooleans(body, n)
+		}
 		return plain(c.leaf.kind, body, n)
 	case encodingPlainDict, encodingRLEDictionary:
 		if n == 0 {
@@ -253,6 +271,20 @@ func (c *Column) values(group int, encoding int64, body []byte, n int) (values [
 	}
 	return nil, 0, fmt.Errorf("encoding %d is not read; write the file with plain or dictionary encoding", encoding)
 }
+
+// plainBooleans reads bits, the lowest of a byte first.
+func plainBooleans(body []byte, n int) (values [][]byte, bytes int, err error) {
+	if n > 8*len(body) {
+		return nil, 0, errDamaged
+	}
+	values = make([][]byte, n)
+	for i := range values {
+		values[i] = boolean(body[i/8]>>(i%8)&1 == 1)
+	}
+	return values, 0, nil
+}
+
+func boolean(v bool) []byte { return strconv.AppendBool(nil, v) }
 
 // plain reads values that follow each other.
 func plain(kind int32, body []byte, n int) (values [][]byte, bytes int, err error) {

@@ -9,6 +9,7 @@ import (
 
 // Physical types.
 const (
+	typeBoolean   = 0
 	typeInt32     = 1
 	typeInt64     = 2
 	typeByteArray = 6
@@ -124,7 +125,7 @@ func (l *leaf) readable() error {
 	switch {
 	case l.nested:
 		return fmt.Errorf("column %s: lists in lists are not read", name)
-	case l.kind != typeByteArray && l.kind != typeInt32 && l.kind != typeInt64:
+	case l.kind != typeByteArray && l.kind != typeBoolean && l.kind != typeInt32 && l.kind != typeInt64:
 		return fmt.Errorf("column %s: values of physical type %d are not read", name, l.kind)
 	}
 	return nil

@@ -40,6 +40,8 @@ type Options struct {
 	// over the vocabulary into their scores, as BLIP ranks answers by its training loss.
 	Candidates     [][]int32 `json:"-"`
 	LabelSmoothing float64   `json:"-"`
+	// Choices says for each item which of the Candidates it may have, by number; an empty list, or nil for all: any.
+	Choices [][]int `json:"-"`
 }
 
 // Default is greedy search of at most 30 new tokens.

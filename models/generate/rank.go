@@ -19,6 +19,16 @@ func rank(d Decoder, items, vocab int, o Options) ([]Sequence, error) {
 			}
 		}
 	}
+	for i, choices := range o.Choices {
+		for _, c := range choices {
+			if c < 0 || c >= len(o.Candidates) {
+				return nil, fmt.Errorf("item %d may choose candidate %d, of %d", i, c, len(o.Candidates))
+			}
+		}
+	}
+	if o.Choices != nil && len(o.Choices) != items {
+		return nil, fmt.Errorf("choices for %d of %d items", len(o.Choices), items)
+	}
 	k := o.NumBeams
 	rows := items * k
 	chosen := make([]int, rows) // candidate of each row
@@ -29,10 +39,7 @@ func rank(d Decoder, items, vocab int, o Options) ([]Sequence, error) {
 	var logProbs []float64
 	for i := range items {
 		logProbs = logSoftmax(logits[i*k*vocab:(i*k+1)*vocab], logProbs)
-		order := make([]int, len(o.Candidates))
-		for c := range order {
-			order[c] = c
-		}
+		order := o.choices(i)
 		slices.SortStableFunc(order, func(a, b int) int {
 			return cmp.Compare(logProbs[o.Candidates[b][0]], logProbs[o.Candidates[a][0]])
 		})
@@ -81,4 +88,16 @@ func rank(d Decoder, items, vocab int, o Options) ([]Sequence, error) {
 		best[i] = out[at]
 	}
 	return best, nil
+}
+
+// choices are the candidates that an item may have.
+func (o *Options) choices(item int) []int {
+	if o.Choices != nil && len(o.Choices[item]) > 0 {
+		return slices.Clone(o.Choices[item])
+	}
+	all := make([]int, len(o.Candidates))
+	for c := range all {
+		all[c] = c
+	}
+	return all
 }

@@ -61,6 +61,22 @@ func TestRank(t *testing.T) {
 			}
 		}
 	}
+	o.NumBeams, o.Choices = 3, [][]int{{2, 0}, {2}}
+	got, err := Run(&fixedDecoder{t: t, steps: steps, rows: 6}, make([][]int32, 2), 4, o, nil)
+	first := []int32{1, 1, 0}
+	if logProb(0, 3)+logProb(1, 0) > logProb(0, 1)+logProb(1, 1)+logProb(2, 0) {
+		first = []int32{3, 0}
+	}
+	if err != nil || !slices.Equal(got[0].IDs, first) || !slices.Equal(got[1].IDs, []int32{3, 0}) {
+		t.Errorf("each with choices of its own: %+v, %v", got, err)
+	}
+	for _, bad := range [][][]int{{{0}}, {{0}, {4}}} {
+		o.Choices = bad
+		if _, err := Run(&fixedDecoder{t: t, steps: steps, rows: 6}, make([][]int32, 2), 4, o, nil); err == nil {
+			t.Errorf("choices %v were accepted", bad)
+		}
+	}
+	o.Choices = nil
 	o.NumBeams, o.LabelSmoothing, o.Candidates = 1, 0.1, [][]int32{{1}}
 	smooth, err := Run(&fixedDecoder{t: t, steps: steps, rows: 1}, make([][]int32, 1), 4, o, nil)
 	if err != nil {

@@ -77,11 +77,11 @@ func pickCaptions(captions [][][]int32, rows []int, seed uint64, epoch int) [][]
 }
 
 // fingerprint tells two data sets apart, wherever they lie: a hash of everything that is read from
-// them but the pixels.
+// them but the pixels, and choices that questions offer.
 func fingerprint(set *datasets.Set) string {
 	h := fnv.New64a()
 	for _, r := range set.Records {
-		fmt.Fprintf(h, "%q %q %q\n", r.ID, r.Captions, r.Questions)
+		fmt.Fprintf(h, "%q %q %s\n", r.ID, r.Captions, r.Asked())
 	}
 	return fmt.Sprintf("%d records %016x", set.Len(), h.Sum64())
 }

@@ -1,15 +1,20 @@
 package recipes
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"goblip/datasets/image"
 	"goblip/datasets/image/augment"
 	"goblip/infer"
 	"goblip/infer/cache"
 	"goblip/models/blip2"
+	"goblip/train"
 	"goblip/train/objective"
+	"goblip/train/runlog"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/shapes"
@@ -66,6 +71,7 @@ func (e *Encoding) Streams(o Options) bool { return e.augments() || o.FeatureCac
 // frozen is how a run gets the states of its frozen image encoder: out of files, or computed once and
 // kept, where they fit into memory and pictures do not change, else by the step itself, without gradient.
 type frozen struct {
+	ctx       context.Context     // ends what images and classes compute
 	objective objective.Objective // its first input is what images gives
 
 	backend  compute.Backend
@@ -76,6 +82,9 @@ type frozen struct {
 	options  Options
 	given    bool // states, rather than pixels
 	fits     bool // into memory
+
+	name  string      // of the recipe
+	shown *runlog.Bar // the last one
 
 	processor image.Processor // of the pictures, for the step that encodes them itself
 }
@@ -88,8 +97,8 @@ type encoded struct {
 }
 
 // freezeEncoder decides for the pictures of a run.
-func freezeEncoder(backend compute.Backend, store *model.Store, cfg *blip2.Config, obj objective.Objective, e *Encoding, seed uint64, p *infer.Pictures, o Options) *frozen {
-	f := &frozen{objective: obj, backend: backend, store: store, cfg: cfg, encoding: e, seed: seed, options: o,
+func freezeEncoder(ctx context.Context, name string, backend compute.Backend, store *model.Store, cfg *blip2.Config, obj objective.Objective, e *Encoding, seed uint64, p *infer.Pictures, o Options) *frozen {
+	f := &frozen{ctx: ctx, name: name, objective: obj, backend: backend, store: store, cfg: cfg, encoding: e, seed: seed, options: o,
 		fits: infer.FitsInMemory(&cfg.Vision, max(p.Len(), held(o).Len()))}
 	f.given = o.FeatureCache != "" || f.fits && !e.augments()
 	if !f.given {
@@ -120,10 +129,10 @@ func (f *frozen) images(p *infer.Pictures) (s encoded, err error) {
 	}
 	switch {
 	case f.options.FeatureCache != "":
-		features, err := infer.CacheFeatures(f.backend, f.store, &f.cfg.Vision, changing, infer.FeatureCacheOptions{
+		features, err := infer.CacheFeatures(f.ctx, f.backend, f.store, &f.cfg.Vision, changing, infer.FeatureCacheOptions{
 			Dir: f.options.FeatureCache, Type: f.encoding.Features, Crops: f.encoding.Crops, Note: f.options.Note, Progress: f.bar})
 		if err != nil {
-			return s, err
+			return s, f.stopped(err)
 		}
 		return encoded{features.BatchAt, features.Classes}, nil
 	case f.given:
@@ -149,14 +158,27 @@ func (f *frozen) images(p *infer.Pictures) (s encoded, err error) {
 // encode computes the states of pictures as they are.
 func (f *frozen) encode(p *infer.Pictures) (*infer.Features, error) {
 	update, end := f.bar("encoding pictures", p.Len())
-	features, err := infer.Encode(f.backend, f.store, &f.cfg.Vision, p, update)
+	features, err := infer.Encode(f.ctx, f.backend, f.store, &f.cfg.Vision, p, update)
 	if err == nil {
 		end()
 	}
-	return features, err
+	return features, f.stopped(err)
+}
+
+// stopped makes the end of the context a run that stopped, as it does in the steps that follow.
+func (f *frozen) stopped(err error) error {
+	if f.ctx.Err() == nil || !errors.Is(err, f.ctx.Err()) {
+		return err
+	}
+	f.shown.Stop()
+	kept, _ := strings.CutSuffix(err.Error(), f.ctx.Err().Error())
+	if kept = strings.TrimSuffix(kept, ": "); kept != "" {
+		kept = ", " + kept
+	}
+	return fmt.Errorf("%s %w while pictures were encoded%s", f.name, train.ErrStopped, kept)
 }
 
 func (f *frozen) bar(what string, total int) (update func(done, total int), end func()) {
-	bar := progress(what, total, f.options.Quiet)
-	return bar.Update, bar.Done
+	f.shown = progress(what, total, f.options.Quiet)
+	return f.shown.Update, f.shown.Done
 }

@@ -122,7 +122,7 @@ func Stage1(ctx context.Context, backend compute.Backend, s *Stage1Settings, p *
 	}
 	decoder, _ := words.ID(text.DecToken)
 	loss := objective.Stage1{Config: &cfg, DecoderID: int(decoder), Smoothing: s.Smoothing, ExactKeys: s.Keys == "exact", WithoutITG: !s.ITG, SendStates: o.Devices > 1}
-	frozen := freezeEncoder(backend, store, &cfg, loss.Objective(compared), &s.Encoding, s.Seed, p, o)
+	frozen := freezeEncoder(ctx, "stage1", backend, store, &cfg, loss.Objective(compared), &s.Encoding, s.Seed, p, o)
 	r := &recipe{
 		name: "stage1", backend: backend, store: store, objective: frozen.objective, common: &s.Common, settings: s,
 		trainable: infer.Trainable, whole: whole,

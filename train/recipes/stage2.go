@@ -132,7 +132,7 @@ func Stage2(ctx context.Context, backend compute.Backend, s *Stage2Settings, p *
 // prompt trains a Q-Former to prompt a frozen language model, both in the store, with texts behind the
 // prompt, and writes OUT/final.
 func (r *recipe) prompt(ctx context.Context, cfg *blip2.Config, texts llmTexts, e *Encoding, p *infer.Pictures, o Options) (train.Summary, error) {
-	frozen := freezeEncoder(r.backend, r.store, cfg, texts.objective, e, r.common.Seed, p, o)
+	frozen := freezeEncoder(ctx, r.name, r.backend, r.store, cfg, texts.objective, e, r.common.Seed, p, o)
 	r.objective, r.trainable = frozen.objective, infer.Trainable
 	r.inputs = append([]shapes.Shape{frozen.shape(r.common.Batch)}, texts.inputs...)
 	batches := func(p *infer.Pictures) (batchFunc, error) {

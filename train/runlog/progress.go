@@ -222,6 +222,17 @@ func (b *Bar) show() {
 	b.display.moment(line, fraction)
 }
 
+// Stop ends the bar where it stands, for work that was broken off.
+func (b *Bar) Stop() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	b.display.settle()
+}
+
 // Done ends the bar with a line that says how long the work took.
 func (b *Bar) Done() {
 	if b == nil {
