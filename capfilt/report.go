@@ -281,16 +281,19 @@ func newChart(title string, h, right, wrong *Histogram, low, high int) chart {
 
 func round2(v float64) float64 { return math.Round(v*100) / 100 }
 
-// kinds lists how much of each kind of noise was rejected.
+// kinds lists how much of each kind of noise was rejected, by source as in the table above it.
 func (p *page) kinds() {
 	if p.Truth == nil {
 		return
 	}
-	for _, source := range slices.Sorted(maps.Keys(p.Truth.Sources)) {
-		kinds := p.Truth.Sources[source].Kinds
-		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-			k := kinds[kind]
-			p.Kinds = append(p.Kinds, kindRow{kind, source, k.Texts, k.Rejected, percent(k.Rejected, k.Texts), kind == Right})
+	for _, source := range p.Sources {
+		verdict := p.Truth.Sources[source.Origin]
+		if verdict == nil { // nothing is known of it
+			continue
+		}
+		for _, kind := range slices.Sorted(maps.Keys(verdict.Kinds)) {
+			k := verdict.Kinds[kind]
+			p.Kinds = append(p.Kinds, kindRow{kind, source.Origin, k.Texts, k.Rejected, percent(k.Rejected, k.Texts), kind == Right})
 		}
 	}
 }

@@ -120,3 +120,45 @@ func TestOverwriteSavesMemory(t *testing.T) {
 		t.Errorf("%d bytes are used again, want 4096", got)
 	}
 }
+
+// TestMultipliedInPlace multiplies with a matrix that each step writes over: every product must be with the
+// matrix as it is then. XNNPACK would multiply with that of the first step.
+func TestMultipliedInPlace(t *testing.T) {
+	opened, info, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, ok := opened.(Overwriter)
+	if info.Kind != "cpu" || !ok {
+		t.Skip("needs the CPU plugin")
+	}
+	const rows, in, out = 1472, 512, 128
+	store := model.NewStore()
+	ones := tensors.FromScalarAndDimensions(float32(1), in, out)
+	store.RootScope().At("model").VariableWithValue("weight", ones)
+	step, err := model.NewExec(opened, store, func(scope *model.Scope, x *Node) *Node {
+		v := scope.Store().GetVariable("/model/weight")
+		w := v.NodeValue(x.Graph())
+		product := Dot(x, w).MatMul()
+		// The product comes first: what is written depends on it.
+		v.SetNodeValue(Add(w, Add(OnesLike(w), MulScalar(ReduceAllMean(product), 0))))
+		return ReduceAllMean(product)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer step.Finalize()
+	step.WithName("multiplying")
+	b.Overwrite("multiplying", func(input string) bool { return input == "/model/weight" })
+	defer b.Overwrite("multiplying", nil)
+	x := tensors.FromScalarAndDimensions(float32(1), rows, in)
+	for i := range 4 {
+		got, err := step.Exec1(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := tensors.ToScalar[float32](got), float32((i+1)*in); got != want {
+			t.Errorf("step %d: the product's mean is %g, want %g", i, got, want)
+		}
+	}
+}
