@@ -42,12 +42,8 @@ type Config struct {
 	// does for CLIP's tower. No other program reads this key.
 	PositionAlignCorners bool `json:"position_align_corners,omitempty"`
 
-	// CheckpointedBlocks is how many of the last blocks keep nothing but their input for the gradient
-	// and compute the rest again: less memory, more time. A matter of a run, not of the model.
-	CheckpointedBlocks int `json:"-"`
-
 	// DropPath is how often a training graph drops the last block's branches; rises from 0 at the first
-	// block. A matter of a run, too.
+	// block. A matter of a run, not of the model.
 	DropPath float64 `json:"-"`
 }
 
@@ -109,18 +105,10 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
-		layer := func(x *Node) *Node {
+		x = nn.Block(x, func(x *Node) *Node {
 			return block(scope.At("encoder").At("layers").At("%d", i), cfg, x, cfg.dropPath(i))
-		}
-		if i >= cfg.NumHiddenLayers-cfg.CheckpointedBlocks {
-			x = layer(x.Checkpoint())
-		} else {
-			x = nn.Block(x, layer)
-		}
+		})
 		states = append(states, x)
-	}
-	if cfg.CheckpointedBlocks > 0 {
-		states[len(states)-1] = x.StopCheckpoint()
 	}
 	return states
 }
