@@ -94,6 +94,21 @@ func (c *Config) Tokens() int {
 	return side*side + 1
 }
 
+// Products names the products of matrices that Encode makes for one picture, for those who count arithmetic:
+// linear is called for rows [in] times a weight [in, out], attention for tokens that look at each other in so
+// many numbers (scores, and what they weigh).
+func (c *Config) Products(linear func(rows, in, out int), attention func(tokens, width int)) {
+	tokens, h := c.Tokens(), c.HiddenSize
+	linear(tokens-1, 3*c.PatchSize*c.PatchSize, h)
+	for range c.NumHiddenLayers {
+		linear(tokens, h, 3*h) // queries, keys and values
+		attention(tokens, h)
+		linear(tokens, h, h)
+		linear(tokens, h, c.IntermediateSize)
+		linear(tokens, c.IntermediateSize, h)
+	}
+}
+
 // Encode runs the blocks: pixels [batch, 3, height, width] -> the states before each block and
 // after the last, NumHiddenLayers+1 of [batch, patches, hidden]. The final norm is not applied:
 // BLIP-2 trains it (ln_vision, PostLayerNorm) while the blocks stay frozen.
