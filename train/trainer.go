@@ -453,22 +453,6 @@ func (t *Trainer) NumTrained() int {
 	return n
 }
 
-// Groups lists the trained tensors with decay and without, by name.
-func (t *Trainer) Groups() (decayed, plain []string) {
-	decays := t.adam.Decays
-	if decays == nil {
-		decays = DecaysLAVIS
-	}
-	for _, v := range t.vars {
-		if name := tensorName(v); decays(name, v.Shape()) {
-			decayed = append(decayed, name)
-		} else {
-			plain = append(plain, name)
-		}
-	}
-	return decayed, plain
-}
-
 // Finalize frees the compiled step.
 func (t *Trainer) Finalize() {
 	for _, f := range t.release {

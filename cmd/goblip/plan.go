@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"goblip/checkpoints"
 	"goblip/internal/pjrt"
 	"goblip/models/blip2"
 	"goblip/scripts"
@@ -149,13 +150,9 @@ func (p *planCommand) job(recipe string) (*plan.Job, error) {
 		return nil, usageError{err}
 	}
 	if p.config != "" {
-		raw, err := os.ReadFile(p.config)
-		if err != nil {
-			return nil, err
-		}
 		c := blip2.Default()
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.config, err)
+		if err := checkpoints.ReadConfigFile(p.config, &c); err != nil {
+			return nil, err
 		}
 		job.Config, job.Source = c, p.config
 	}
