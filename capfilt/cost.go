@@ -42,12 +42,10 @@ func WorkOf(captioners, filters []*blip.Config, t Texts, batch int) (w Work) {
 }
 
 // imageFlops are those of the image encoder for one picture.
-func imageFlops(c *blip.Config) float64 {
-	v := &c.Vision
-	n, h := float64(v.Tokens()), float64(v.HiddenSize)
-	patches := 2 * (n - 1) * 3 * float64(v.PatchSize*v.PatchSize) * h
-	layer := 2*n*(4*h*h+2*h*float64(v.IntermediateSize)) + 4*n*n*h
-	return patches + float64(v.NumHiddenLayers)*layer
+func imageFlops(c *blip.Config) (flops float64) {
+	c.Vision.Products(func(rows, in, out int) { flops += 2 * float64(rows) * float64(in) * float64(out) },
+		func(tokens, width int) { flops += 4 * float64(tokens) * float64(tokens) * float64(width) })
+	return flops
 }
 
 // textFlops are those of the text layers for one text, read alone or with its picture. A text that is written costs the

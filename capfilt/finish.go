@@ -13,6 +13,7 @@ import (
 
 	"goblip/checkpoints"
 	"goblip/datasets"
+	"goblip/internal/bounded"
 )
 
 // Summary is what a run comes to: the content of summary.json.
@@ -42,10 +43,13 @@ func (s *Summary) paths(out string) []string {
 	return paths
 }
 
+// maxSummaryBytes is more than any summary has: a few lines a source and a filter.
+const maxSummaryBytes = 64 << 20
+
 // ReadSummary reads the summary of a finished run's folder.
 func ReadSummary(out string) (*Summary, error) {
 	path := filepath.Join(out, SummaryFile)
-	data, err := os.ReadFile(path)
+	data, err := bounded.ReadFile(path, maxSummaryBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -216,6 +216,9 @@ func (f *Folder) Config(into any) error { return ReadConfig(f.dir, into) }
 func ReadConfig(dir string, into any) error { return readJSON(filepath.Join(dir, ConfigFile), into) }
 
 // readJSON reads a JSON file of bounded size, and says where it is wrong.
+// ReadConfigFile is ReadConfig for a file of any name.
+func ReadConfigFile(path string, into any) error { return readJSON(path, into) }
+
 func readJSON(path string, into any) error {
 	data, err := bounded.ReadFile(path, maxJSONBytes)
 	if err != nil {

@@ -29,6 +29,9 @@ func declare(backend compute.Backend, store *model.Store, obj objective.Objectiv
 	if set.Checkpoint != "" && !slices.Contains(Checkpoints, set.Checkpoint) {
 		return nil, nil, fmt.Errorf("checkpointing %q is none of %v", set.Checkpoint, Checkpoints)
 	}
+	if set.Checkpoint == "auto" {
+		return nil, nil, fmt.Errorf("checkpointing auto is not decided here: choose none or blocks")
+	}
 	t.recompute = set.Checkpoint == "blocks"
 	if set.Shard != "" {
 		t.shard = set.Shard

@@ -9,7 +9,6 @@ import (
 	"goblip/internal/golden"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 )
 
@@ -45,22 +44,6 @@ func TestBF16(t *testing.T) {
 			t.Errorf("%s is stored as %s, want %s", v.Path(), v.DType(), dtype)
 		}
 	}
-}
-
-// TestCheckpointing wants the same losses and gradients of blocks that are computed again.
-func TestCheckpointing(t *testing.T) {
-	run := func(checkpoint string) (numbers []float32) {
-		obj, batch := tinyStage1(4)
-		trainer := newTrainer(t, golden.Go(t), model.NewStore(), obj, Settings{AdamW: testAdam, Seed: 9, Checkpoint: checkpoint}, batch(0))
-		for n := range 3 {
-			result := step(t, trainer, n, batch(uint64(n)))
-			for _, v := range append(result.Terms, result.GradNorm) {
-				numbers = append(numbers, float32(v))
-			}
-		}
-		return numbers
-	}
-	golden.Near(t, "losses and norms", tensors.FromValue(run("blocks")), tensors.FromValue(run("none")), 1e-6, 1e-6)
 }
 
 // TestSettingsRefused wants an error that names the setting.

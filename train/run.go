@@ -135,9 +135,6 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		}
 		losses = result.Terms
 		done := step + 1
-		if n := r.Trainer.Compilations(); n > summary.Compilations {
-			summary.Compilations, summary.LastCompilation = n, done
-		}
 		// Which steps are logged must not depend on where a run was interrupted.
 		if done == 1 || done%orDefault(r.LogEvery, 10) == 0 || done == r.Steps {
 			line := runlog.Step{Step: done, Samples: done * r.Batch * r.Trainer.accum, LR: lr, GradNorm: result.GradNorm,
@@ -153,6 +150,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			if err := r.evaluate(done, log); err != nil {
 				return summary, fmt.Errorf("%s: evaluation at step %d: %w", r.Name, done, err)
 			}
+		}
+		if n := r.Trainer.Compilations(); n > summary.Compilations { // evaluation's too
+			summary.Compilations, summary.LastCompilation = n, done
 		}
 		if done < r.Steps && r.CheckpointEvery > 0 && done%r.CheckpointEvery == 0 || done == r.Steps {
 			if err := r.save(done, config, losses, log); err != nil {

@@ -69,3 +69,34 @@ func TestDataWait(t *testing.T) {
 		}
 	}
 }
+
+// TestCompilationsStay wants a run to compile a program for each shape of its batches and of its held-out
+// ones when it meets them first, and none after that: not for evaluations, checkpoints or another epoch.
+func TestCompilationsStay(t *testing.T) {
+	compiled := func(steps int) (n, last int) {
+		lm, batch := tinyLM(0)
+		trainer := newTrainer(t, golden.Go(t), model.NewStore(), lm, Settings{AdamW: testAdam, Seed: 1}, batch(6, 1))
+		run := Run{Name: "test", Dir: t.TempDir(), Trainer: trainer, Terms: []objective.Term{{Name: "lm"}}, Steps: steps, Batch: 6, Quiet: true,
+			Schedule: func(int) float64 { return 1e-3 }, CheckpointEvery: 4, EvalEvery: 3, HeldBatches: 4,
+			Data:    func(i int) ([]*tensors.Tensor, error) { return batch([]int{6, 4, 6, 2, 6}[i%5], uint64(i)), nil },
+			HeldOut: func(i int) ([]*tensors.Tensor, error) { return batch([]int{4, 6}[i%2], uint64(i)), nil },
+		}
+		summary, err := run.Do(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if summary.Compilations != trainer.Compilations() {
+			t.Errorf("the summary counts %d programs of %d", summary.Compilations, trainer.Compilations())
+		}
+		return summary.Compilations, summary.LastCompilation
+	}
+	if n, last := compiled(10); n != 5 || last != 4 {
+		t.Errorf("%d programs, the last at step %d, want 5 and 4", n, last)
+	}
+	if n, last := compiled(25); n != 5 || last != 4 {
+		t.Errorf("two more epochs: %d programs, the last at step %d, want 5 and 4", n, last)
+	}
+	if n, last := compiled(3); n != 4 || last != 3 { // the evaluation after the last step
+		t.Errorf("three steps: %d programs, the last at step %d, want 4 and 3", n, last)
+	}
+}

@@ -3,6 +3,7 @@
 //	trainer.go   one step as a compiled graph: losses, gradient, clipping, AdamW
 //	chunked.go   losses over all micro-batches of a step
 //	declare.go   what a model trains and what is frozen
+//	timeline.go  what a step holds, and when, read from its graph
 //	shard.go     what several devices divide among each other
 //	export.go    the step as a program for other devices
 //	run.go       the loop: resume, log, evaluate, checkpoint, stop cleanly
@@ -67,9 +68,9 @@ type Trainer struct {
 // frozen weights are stored in bfloat16.
 var Precisions = []string{"f32", "bf16"}
 
-// Checkpoints say what the backward pass computes again instead of keeping it: nothing, or the inside
-// of every transformer block.
-var Checkpoints = []string{"none", "blocks"}
+// Checkpoints say what the backward pass computes again instead of keeping it: nothing, the inside of
+// every transformer block, or what memory asks for, which has to be decided before a Trainer is made.
+var Checkpoints = []string{"none", "blocks", "auto"}
 
 // Settings of a Trainer.
 type Settings struct {
@@ -450,22 +451,6 @@ func (t *Trainer) NumTrained() int {
 		n += v.Shape().Size()
 	}
 	return n
-}
-
-// Groups lists the trained tensors with decay and without, by name.
-func (t *Trainer) Groups() (decayed, plain []string) {
-	decays := t.adam.Decays
-	if decays == nil {
-		decays = DecaysLAVIS
-	}
-	for _, v := range t.vars {
-		if name := tensorName(v); decays(name, v.Shape()) {
-			decayed = append(decayed, name)
-		} else {
-			plain = append(plain, name)
-		}
-	}
-	return decayed, plain
 }
 
 // Finalize frees the compiled step.

@@ -1,18 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"goblip/checkpoints"
 	"goblip/internal/pjrt"
 	"goblip/models/blip2"
 	"goblip/scripts"
@@ -146,13 +150,9 @@ func (p *planCommand) job(recipe string) (*plan.Job, error) {
 		return nil, usageError{err}
 	}
 	if p.config != "" {
-		raw, err := os.ReadFile(p.config)
-		if err != nil {
-			return nil, err
-		}
 		c := blip2.Default()
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.config, err)
+		if err := checkpoints.ReadConfigFile(p.config, &c); err != nil {
+			return nil, err
 		}
 		job.Config, job.Source = c, p.config
 	}
@@ -184,7 +184,7 @@ func (p *planCommand) compileStep(cmd *cobra.Command, job *plan.Job, slice plan.
 	}
 	objective, inputs := job.Objective()
 	settings := job.Settings(slice.Count)
-	settings.Shard = p.shard
+	settings.Shard, settings.Checkpoint = p.shard, result.Estimate.Checkpoint
 	program, err := train.Export(exporter, objective, settings, inputs)
 	if err != nil {
 		return err
@@ -240,6 +240,13 @@ func (p *planCommand) print(out io.Writer, job *plan.Job, slice plan.Devices, r 
 	if !e.Fits {
 		fits = "DOES NOT FIT; try more chips, --checkpointing blocks, --shard optimizer or full, a smaller --batch"
 	}
+	kept, checkpointed := "", ""
+	for _, kind := range slices.SortedFunc(maps.Keys(m.Kept), func(a, b string) int { return cmp.Compare(m.Kept[b], m.Kept[a]) }) {
+		kept += fmt.Sprintf("\n      %-11s %s", size(m.Kept[kind]), kind)
+	}
+	if e.Why != "" {
+		checkpointed = fmt.Sprintf("  checkpointing %s: %s\n", e.Checkpoint, e.Why)
+	}
 	sent := ""
 	for _, t := range e.Traffic {
 		sent += fmt.Sprintf("    %-11s %s: %s\n", size(t.Bytes), t.What, t.Why)
@@ -250,14 +257,15 @@ func (p *planCommand) print(out io.Writer, job *plan.Job, slice plan.Devices, r 
     weights     %s
     optimizer   %s
     gradients   %s, and copies in %s %s
-    activations %s, working %s
-  a step, chip  %.3g flop, %s read and written, %s sent
+    activations %s%s
+    working     %s, inputs %s
+%s  a step, chip  %.3g flop, %s read and written, %s sent
 %s  roofline      compute %s, memory %s, interconnect %s: %s bound
   step time     %s (compute at %.0f %% of the peak)
   the recipe    %.1f days, %.0f chip hours
 `, r.Recipe, slice, e.Precision, e.Batch, e.Batch/e.Devices, r.Steps, job.Source, float64(e.Trained)/1e6, float64(e.Frozen)/1e6,
 		size(e.MemoryTotal), size(slice.Chip.Memory), fits, size(m.Weights), size(m.Optimizer), size(m.Gradients), e.Precision, size(m.Copies),
-		size(m.Activations), size(m.Working), e.Flops, size(e.Bytes), size(e.Sent), sent,
+		size(m.Activations), kept, size(m.Working), size(m.Inputs), checkpointed, e.Flops, size(e.Bytes), size(e.Sent), sent,
 		milliseconds(e.Compute), milliseconds(e.MemoryTime), milliseconds(e.Interconnect), e.Bound, milliseconds(e.Step), 100*slice.Chip.MFU, e.Days, e.ChipHours)
 	return err
 }

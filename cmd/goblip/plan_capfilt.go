@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"goblip/capfilt"
+	"goblip/checkpoints"
 	"goblip/models/blip"
 	"goblip/train/plan"
 )
@@ -93,15 +93,11 @@ func blipSizes(names []string) ([]*blip.Config, error) {
 		}
 		path := name
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			path = filepath.Join(name, "config.json")
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
+			path = filepath.Join(name, checkpoints.ConfigFile)
 		}
 		c := blip.Default()
-		if err := json.Unmarshal(data, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		if err := checkpoints.ReadConfigFile(path, &c); err != nil {
+			return nil, err
 		}
 		if c.ModelType != "blip" {
 			return nil, fmt.Errorf("%s: model_type %q is not blip, whose cost alone is known", path, c.ModelType)

@@ -103,30 +103,38 @@ func Encode(scope *model.Scope, cfg *Layers, p Pass) Output {
 	x.AssertDims(-1, -1, cfg.HiddenSize)
 	out := Output{States: []*Node{x}}
 	for i := range cfg.NumHiddenLayers {
-		l := layer(scope, i)
-		self := l.At("attention")
-		if p.SelfAttention != nil {
-			self = layer(p.SelfAttention, i).At("attention")
-		}
-		own := keysValues(self.At("self"), cfg, x)
-		out.KV = append(out.KV, own)
-		all := own
-		if p.Past != nil {
-			all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
-			all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
-		}
-		x = attend(self, cfg, x, all, p.Mask)
-		if p.Cross != nil {
-			cross := l
-			if p.CrossAttention != nil {
-				cross = layer(p.CrossAttention, i)
-			}
-			x = crossAttend(cross.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
-		}
-		x = feedForward(l, cfg, x)
+		x = nn.Block(x, func(x *Node) *Node {
+			x, own := encodeLayer(scope, cfg, i, p, x)
+			out.KV = append(out.KV, KV{nn.Kept(own.Key), nn.Kept(own.Value)})
+			return x
+		})
 		out.States = append(out.States, x)
 	}
 	return out
+}
+
+// encodeLayer runs layer i over x: its output, and its own keys and values.
+func encodeLayer(scope *model.Scope, cfg *Layers, i int, p Pass, x *Node) (*Node, KV) {
+	l := layer(scope, i)
+	self := l.At("attention")
+	if p.SelfAttention != nil {
+		self = layer(p.SelfAttention, i).At("attention")
+	}
+	own := keysValues(self.At("self"), cfg, x)
+	all := own
+	if p.Past != nil {
+		all.Key = Concatenate([]*Node{p.Past[i].Key, own.Key}, 2)
+		all.Value = Concatenate([]*Node{p.Past[i].Value, own.Value}, 2)
+	}
+	x = attend(self, cfg, x, all, p.Mask)
+	if p.Cross != nil {
+		cross := l
+		if p.CrossAttention != nil {
+			cross = layer(p.CrossAttention, i)
+		}
+		x = crossAttend(cross.At("crossattention"), cfg, x, p.Cross[i], p.CrossMask)
+	}
+	return feedForward(l, cfg, x), own
 }
 
 // crossAttend lets beams, rows beside each other, share what they look at: x [batch*beams, seq, hidden].

@@ -63,7 +63,10 @@ func TextFeatures(scope *model.Scope, cfg *Config, ids, mask *Node) (features, s
 // Similarity is the contrastive score of every picture with every text: the best of a picture's
 // queries. features [images, queries, projection], text [texts, projection] -> [images, texts].
 func Similarity(features, text *Node) *Node {
-	return ReduceMax(Einsum("iqd,td->iqt", features, text), 1)
+	all := Einsum("iqd,td->iqt", features, text)
+	best := ReduceMax(all, 1)
+	nn.Keeps("similarities", best, all, int(all.Shape().ByteSize()), features, text)
+	return best
 }
 
 // Match reads picture and text together (bidirectional mask) and judges each pair:

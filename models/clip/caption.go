@@ -28,17 +28,19 @@ func CaptionHead(scope *model.Scope, cfg *Config, layers int, text, tokens *Node
 	tokens = nn.LayerNorm(decoder.At("image_layernorm"), tokens, t.LayerNormEps)
 	x := text
 	for i := range layers {
-		layer := decoder.At("layers").At("%d", i)
-		attention := layer.At("cross_attn")
-		heads := func(name string, from *Node) *Node {
-			return nn.Heads(nn.Linear(attention.At("%s", name), from, t.HiddenSize), t.NumAttentionHeads)
-		}
-		h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
-		h = nn.Attend(heads("q_proj", h), heads("k_proj", tokens), heads("v_proj", tokens), nil, 0)
-		x = Add(x, nn.Linear(attention.At("out_proj"), h, t.HiddenSize))
-		h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
-		h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
-		x = Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
+		x = nn.Block(x, func(x *Node) *Node {
+			layer := decoder.At("layers").At("%d", i)
+			attention := layer.At("cross_attn")
+			heads := func(name string, from *Node) *Node {
+				return nn.Heads(nn.Linear(attention.At("%s", name), from, t.HiddenSize), t.NumAttentionHeads)
+			}
+			h := nn.LayerNorm(layer.At("layer_norm1"), x, t.LayerNormEps)
+			h = nn.Attend(heads("q_proj", h), heads("k_proj", tokens), heads("v_proj", tokens), nil, 0)
+			x = Add(x, nn.Linear(attention.At("out_proj"), h, t.HiddenSize))
+			h = nn.LayerNorm(layer.At("layer_norm2"), x, t.LayerNormEps)
+			h = nn.Activation(t.HiddenAct, nn.Linear(layer.At("mlp").At("fc1"), h, t.IntermediateSize))
+			return Add(x, nn.Linear(layer.At("mlp").At("fc2"), h, t.HiddenSize))
+		})
 	}
 	x = nn.LayerNorm(decoder.At("final_layer_norm"), x, t.LayerNormEps)
 	return nn.Head{States: x, Table: wordTable(scope, cfg, x)}

@@ -43,14 +43,23 @@ func unscaledWeights(query, key, mask *Node) *Node {
 	if mask != nil {
 		scores = Add(scores, single(mask))
 	}
-	return softmax(scores)
+	weights := softmax(scores)
+	multiplies("queries, keys and values", scores, query, 0, key)
+	multiplies("queries, keys and values", scores, key, 0, query)
+	Keeps("attention weights", weights, weights, 2*bytesOf(weights), query, key)
+	return weights
 }
 
 // WeightedSum is the second half of Attend, what is read there: weights [batch, heads, seq, keys],
 // value [batch, heads, keys, head_dim] -> [batch, seq, hidden].
 func WeightedSum(weights, value *Node, dropout float64) *Node {
-	weights = Dropout(ConvertDType(weights, value.DType()), dropout)
-	return MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
+	weights = ConvertDType(weights, value.DType())
+	derive(weights) // of the weights in float32, which softmax keeps
+	weights = Dropout(weights, dropout)
+	out := MergeHeads(Einsum("bhqk,bhkd->bhqd", weights, value))
+	multiplies("queries, keys and values", out, value, 0, weights)
+	multiplies("attention weights", out, weights, 0, value)
+	return out
 }
 
 // masked is added to the score of a pair that must not see each other: finite, so that a row

@@ -14,10 +14,21 @@ func recomputed(g *Graph) bool { return g.State(blockKey{}) != nil }
 
 // Block is one block of a transformer: x -> f(x).
 func Block(x *Node, f func(x *Node) *Node) *Node {
-	if !recomputed(x.Graph()) {
-		return f(x)
+	l := ledger(x.Graph())
+	if l != nil {
+		l.inside = true
 	}
-	return f(x.Checkpoint()).StopCheckpoint()
+	var out *Node
+	if recomputed(x.Graph()) {
+		out = f(x.Checkpoint()).StopCheckpoint()
+	} else {
+		out = f(x)
+	}
+	if l != nil {
+		l.inside = false
+		l.Blocks = append(l.Blocks, Span{x, out})
+	}
+	return out
 }
 
 // Kept is a value from the inside of a Block that is used outside of it, and therefore kept.

@@ -64,7 +64,12 @@ func drop(x *Node, rate float64, dims []int) *Node {
 		return x
 	}
 	keep := GreaterOrEqual(s.bits(dims), Const(x.Graph(), uint32(math.Round(rate*(1<<32)))))
-	return Where(BroadcastToDims(keep, x.Shape().Dimensions...), MulScalar(x, 1/(1-rate)), ZerosLike(x))
+	out := Where(BroadcastToDims(keep, x.Shape().Dimensions...), MulScalar(x, 1/(1-rate)), ZerosLike(x))
+	report(Entry{What: "masks of dropout", Value: keep, For: []*Node{x}, At: out, Derived: true})
+	if isDerived(x) {
+		derive(out)
+	}
+	return out
 }
 
 // bits are 32 random ones for each element: a hash of the element's number, the number of the draw,

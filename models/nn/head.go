@@ -78,6 +78,7 @@ func (h Head) loss(labels, weights *Node, smoothing float64, parts int) *Node {
 	for k, x := range []*Node{h.States, h.Table, h.Bias} {
 		if x != nil {
 			total = Add(total, pull(x, ConvertDType(gradients[k], x.DType())))
+			Keeps("gradients of a head, computed with its loss", total, gradients[k], 0, x)
 		}
 	}
 	return total
@@ -97,6 +98,7 @@ func (h Head) gradients(labels, weights *Node, smoothing float64) (loss *Node, o
 	v = ConvertDType(v, h.States.DType())
 	of[0] = Reshape(Einsum("rv,vh->rh", v, ConvertDType(h.Table, v.DType())), h.States.Shape().Dimensions...)
 	of[1] = single(Einsum("rv,rh->vh", v, Reshape(h.States, rows, hidden)))
+	report(Entry{What: "logits", At: loss, Passing: 2*bytesOf(logits) + bytesOf(v)})
 	return loss, of
 }
 

@@ -19,6 +19,7 @@ func CrossEntropy(logits, labels *Node, smoothing float64) *Node {
 	loss := withGradient(Reshape(logits, rows, classes),
 		func(x *Node) *Node { return rowLosses(x, labels, smoothing) },
 		func(x, v *Node) *Node { return Mul(InsertAxes(v, -1), rowGradients(x, labels, smoothing)) })
+	Keeps("logits", loss, logits, bytesOf(logits), logits)
 	return Reshape(loss, dims...)
 }
 

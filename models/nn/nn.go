@@ -7,6 +7,7 @@
 //	block.go     transformer blocks that the backward pass computes again
 //	transposed.go the layout of weights for use without training
 //	dropout.go   Dropout and the random stream of a training graph
+//	ledger.go    what layers keep for their gradients
 //	init.go      initial values, computed on the host, equal on every backend
 //	loss.go      cross entropy with label smoothing; head.go, over a large vocabulary
 //
@@ -23,7 +24,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
-	gomlxnn "github.com/gomlx/gomlx/ml/nn"
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
@@ -42,7 +42,7 @@ func TiedHead(table, x *Node) *Node {
 	if table.DType() != x.DType() {
 		table = ConvertDType(table, x.DType())
 	}
-	return gomlxnn.Dense(x, table, nil, compute.DenseLayoutOutputsInput)
+	return product(x, table, nil, compute.DenseLayoutOutputsInput)
 }
 
 // LayerNorm normalizes the last axis of x, in float32: [..., dim] -> [..., dim].
@@ -55,7 +55,9 @@ func LayerNorm(scope *model.Scope, x *Node, eps float64) *Node {
 // Normed is LayerNorm with a weight and bias [dim] of the caller's.
 func Normed(x, weight, bias *Node, eps float64) *Node {
 	normed := Mul(normalized(single(x), eps), ExpandLeftToRank(single(weight), x.Rank()))
-	return ConvertDType(Add(normed, ExpandLeftToRank(single(bias), x.Rank())), x.DType())
+	out := ConvertDType(Add(normed, ExpandLeftToRank(single(bias), x.Rank())), x.DType())
+	Keeps("inputs of norms", out, x, 2*bytesOf(x), x, weight, bias)
+	return out
 }
 
 // EmbeddingTable is the weight of an Embedding as it is stored: [vocab, dim]. Lookup and Compute bring
@@ -94,12 +96,19 @@ func PatchEmbedding(scope *model.Scope, pixels *Node, patch, hidden int, withBia
 	if withBias {
 		bias = Param(scope, "bias", x, InitZeros, hidden)
 	}
-	return gomlxnn.Dense(x, Reshape(weight, hidden, channels*patch*patch), bias, compute.DenseLayoutOutputsInput)
+	return product(x, Reshape(weight, hidden, channels*patch*patch), bias, compute.DenseLayoutOutputsInput)
 }
 
 // Activation applies the function that a config.json names: "gelu" (erf), "quick_gelu", "relu",
 // "gelu_new" or "gelu_pytorch_tanh".
 func Activation(name string, x *Node) *Node {
+	out := activate(name, x)
+	Keeps("inputs of activations", out, x, 2*bytesOf(x), x)
+	derive(out)
+	return out
+}
+
+func activate(name string, x *Node) *Node {
 	switch name {
 	case "gelu":
 		return activation.Gelu(x)

@@ -23,12 +23,19 @@ func dense(scope *model.Scope, x *Node, outDim int, bias *Node) *Node {
 		if x.DType() != dtypes.Float32 {
 			weight = ConvertDType(weight, x.DType())
 		}
-		return gomlxnn.Dense(x, weight, bias, compute.DenseLayoutInputOutputs)
+		return product(x, weight, bias, compute.DenseLayoutInputOutputs)
 	}
 	weight := Param(scope, "weight", x, InitNormal, outDim, x.Shape().Dim(-1))
 	path := scope.GetVariable("weight").Path()
 	scope.Store().SetParam(linearKey(path), true)
-	return gomlxnn.Dense(x, weight, bias, compute.DenseLayoutOutputsInput)
+	return product(x, weight, bias, compute.DenseLayoutOutputsInput)
+}
+
+// product is x times the weight of a layout, plus bias, which may be nil.
+func product(x, weight, bias *Node, layout compute.DenseLayout) *Node {
+	out := gomlxnn.Dense(x, weight, bias, layout)
+	multiplies("inputs of products", out, x, bytesOf(x)+bytesOf(out), weight)
+	return out
 }
 
 // TransposeWeights turns the weights of every Linear of a loaded model from PyTorch's [out, in] to [in, out],

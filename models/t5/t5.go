@@ -186,7 +186,10 @@ func (s stack) feedForward(scope *model.Scope, cfg *Config, block, sublayer int,
 	h := rmsNorm(layer.At("layer_norm"), cfg, x)
 	wide := func(name string) *Node { return nn.LinearNoBias(dense.At("%s", name), h, cfg.DFF) }
 	if cfg.IsGatedAct {
-		h = Mul(nn.Activation(cfg.DenseActFn, wide("wi_0")), wide("wi_1"))
+		gate, linear := nn.Activation(cfg.DenseActFn, wide("wi_0")), wide("wi_1")
+		h = Mul(gate, linear)
+		nn.Keeps("outputs of activations", h, gate, 0, linear)
+		nn.Keeps("inputs of activations", h, linear, 0, gate)
 	} else {
 		h = nn.Activation(cfg.DenseActFn, wide("wi"))
 	}
@@ -204,7 +207,9 @@ func rmsNorm(scope *model.Scope, cfg *Config, x *Node) *Node {
 	mean := ReduceAndKeep(Square(wide), ReduceMean, -1)
 	wide = Div(wide, Sqrt(AddScalar(mean, cfg.LayerNormEpsilon)))
 	weight := nn.Param(scope, "weight", x, nn.InitOnes, cfg.DModel)
-	return Mul(ConvertDType(wide, x.DType()), ExpandLeftToRank(weight, x.Rank()))
+	out := Mul(ConvertDType(wide, x.DType()), ExpandLeftToRank(weight, x.Rank()))
+	nn.Keeps("inputs of norms", out, x, 0, x, weight)
+	return out
 }
 
 // visible: int32 0/1 [batch, text] -> bool [batch, 1, text].

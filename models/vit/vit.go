@@ -42,12 +42,8 @@ type Config struct {
 	// does for CLIP's tower. No other program reads this key.
 	PositionAlignCorners bool `json:"position_align_corners,omitempty"`
 
-	// CheckpointedBlocks is how many of the last blocks keep nothing but their input for the gradient
-	// and compute the rest again: less memory, more time. A matter of a run, not of the model.
-	CheckpointedBlocks int `json:"-"`
-
 	// DropPath is how often a training graph drops the last block's branches; rises from 0 at the first
-	// block. A matter of a run, too.
+	// block. A matter of a run, not of the model.
 	DropPath float64 `json:"-"`
 }
 
@@ -98,6 +94,21 @@ func (c *Config) Tokens() int {
 	return side*side + 1
 }
 
+// Products names the products of matrices that Encode makes for one picture, for those who count arithmetic:
+// linear is called for rows [in] times a weight [in, out], attention for tokens that look at each other in so
+// many numbers (scores, and what they weigh).
+func (c *Config) Products(linear func(rows, in, out int), attention func(tokens, width int)) {
+	tokens, h := c.Tokens(), c.HiddenSize
+	linear(tokens-1, 3*c.PatchSize*c.PatchSize, h)
+	for range c.NumHiddenLayers {
+		linear(tokens, h, 3*h) // queries, keys and values
+		attention(tokens, h)
+		linear(tokens, h, h)
+		linear(tokens, h, c.IntermediateSize)
+		linear(tokens, c.IntermediateSize, h)
+	}
+}
+
 // Encode runs the blocks: pixels [batch, 3, height, width] -> the states before each block and
 // after the last, NumHiddenLayers+1 of [batch, patches, hidden]. The final norm is not applied:
 // BLIP-2 trains it (ln_vision, PostLayerNorm) while the blocks stay frozen.
@@ -109,18 +120,10 @@ func Encode(scope *model.Scope, cfg *Config, pixels *Node) []*Node {
 	}
 	states := []*Node{x}
 	for i := range cfg.NumHiddenLayers {
-		layer := func(x *Node) *Node {
+		x = nn.Block(x, func(x *Node) *Node {
 			return block(scope.At("encoder").At("layers").At("%d", i), cfg, x, cfg.dropPath(i))
-		}
-		if i >= cfg.NumHiddenLayers-cfg.CheckpointedBlocks {
-			x = layer(x.Checkpoint())
-		} else {
-			x = nn.Block(x, layer)
-		}
+		})
 		states = append(states, x)
-	}
-	if cfg.CheckpointedBlocks > 0 {
-		states[len(states)-1] = x.StopCheckpoint()
 	}
 	return states
 }

@@ -65,10 +65,7 @@ func (b BLIPPretrain) Objective(batch int, mean, std [3]float64) Objective {
 	return o
 }
 
-// Trained says what the optimizer updates: all but the copies and the queues.
-func (b BLIPPretrain) Trained(name string) bool { return !b.Carried(name) }
-
-// Carried names what steps hand on beside the weights: copies, queues and their pointer.
+// Carried names what steps hand on beside the weights, copies, queues and their pointer: no gradient changes them.
 func (b BLIPPretrain) Carried(name string) bool {
 	return strings.HasPrefix(name, "momentum.") || strings.HasSuffix(name, "_queue") || name == "queue_ptr"
 }

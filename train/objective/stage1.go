@@ -72,7 +72,9 @@ func (s Stage1) Losses(scope *model.Scope, states, ids, mask, images *Node) Stag
 	imageOfText, textOfImage := s.negatives(l.ImageToText, l.TextToImage, same)
 	var others []blip2.KV
 	if s.SendStates {
-		others = blip2.OtherImages(scope, s.Config, blip2.Take(states, imageOfText))
+		taken := blip2.Take(states, imageOfText)
+		nn.Collects(taken, states)
+		others = blip2.OtherImages(scope, s.Config, taken)
 	} else {
 		others = blip2.TakeKV(l.Images.KV, imageOfText)
 	}

@@ -26,18 +26,21 @@ func (c *counter) opt(t *opt.Config, batch, seq, scored int) {
 	if t.WordEmbedProjDim != h {
 		c.linear(rows, t.WordEmbedProjDim, h, through)
 	}
+	var last func()
+	if t.DoLayerNormBefore {
+		last = func() { c.linear(rows, t.FFNDim, h, through) }
+	}
 	for range t.NumHiddenLayers {
-		c.inBlock(rows, h, through, func() {
-			c.keep(rows, 2*h, c.width) // inputs of the norms
+		c.inBlock(func() {
 			for range 4 {
 				c.linear(rows, h, h, through)
 			}
-			c.keep(rows, 3*h, c.width)
-			c.attention(batch, seq, seq, h, t.NumAttentionHeads, through)
+			c.attention(batch, seq, seq, h, through)
 			c.linear(rows, h, t.FFNDim, through)
-			c.keep(rows, t.FFNDim, c.width)
-			c.linear(rows, t.FFNDim, h, through)
-		})
+			if !t.DoLayerNormBefore { // the norm behind it
+				c.linear(rows, t.FFNDim, h, through)
+			}
+		}, last)
 	}
 	if t.WordEmbedProjDim != h {
 		c.linear(rows, h, t.WordEmbedProjDim, through)
@@ -51,21 +54,15 @@ func (c *counter) t5(t *t5.Config, batch, read, written int) {
 	attend := func(query, key int, asks, f flow) {
 		rows := batch * query
 		c.linear(rows, h, inner, asks)
-		c.attention(batch, query, key, inner, t.NumHeads, f)
+		c.attention(batch, query, key, inner, f)
 		if asks != f { // no gradient for the queries
 			c.add(0, -2*float64(rows)*float64(key)*float64(inner))
 		}
 		c.linear(rows, inner, h, f)
-		if f != frozen {
-			c.keep(rows, h+inner, c.width)
-		}
 	}
 	memory := func(rows int, f flow) {
 		c.linear(rows, h, inner, f)
 		c.linear(rows, h, inner, f)
-		if f != frozen {
-			c.keep(rows, 2*inner, c.width)
-		}
 	}
 	forward := func(rows int) {
 		wide := 1
@@ -75,21 +72,20 @@ func (c *counter) t5(t *t5.Config, batch, read, written int) {
 		for range wide {
 			c.linear(rows, h, t.DFF, through)
 		}
-		c.linear(rows, t.DFF, h, through)
-		c.keep(rows, h+(wide+1)*t.DFF, c.width)
 	}
+	narrow := func(rows int) func() { return func() { c.linear(rows, t.DFF, h, through) } }
 	for range t.NumLayers {
-		c.inBlock(batch*read, h, through, func() {
+		c.inBlock(func() {
 			memory(batch*read, through)
 			attend(read, read, through, through)
 			forward(batch * read)
-		})
+		}, narrow(batch*read))
 	}
 	for range t.NumDecoderLayers {
 		memory(batch*read, through) // of cross-attention
 	}
 	for i := range t.NumDecoderLayers {
-		c.inBlock(batch*written, h, through, func() {
+		c.inBlock(func() {
 			own := through
 			if i == 0 { // what the decoder reads first is words alone
 				own = frozen
@@ -98,14 +94,16 @@ func (c *counter) t5(t *t5.Config, batch, read, written int) {
 			attend(written, written, own, own)
 			attend(written, read, own, through)
 			forward(batch * written)
-		})
+		}, narrow(batch*written))
 	}
 	c.head(batch*written, h, t.VocabSize, through)
 }
 
 // Count counts a step of the job.
-func (j *Job) Count() Work {
-	c := counter{width: j.width(), remat: j.Remat == "blocks"}
+func (j *Job) Count() Work { return j.count(j.Remat) }
+
+func (j *Job) count(checkpoint string) Work {
+	c := counter{width: j.width(), remat: checkpoint == "blocks"}
 	c.image(&j.Config.Vision, j.Batch)
 	if j.Stage == 1 {
 		c.stage1(j)

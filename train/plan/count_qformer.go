@@ -14,26 +14,17 @@ func (c *counter) crossKV(q *blip2.QFormerConfig, rows int) {
 	for i := 0; i < q.NumHiddenLayers; i += q.CrossAttentionFrequency {
 		c.linear(rows, q.EncoderHiddenSize, q.HiddenSize, trained)
 		c.linear(rows, q.EncoderHiddenSize, q.HiddenSize, trained)
-		c.keep(rows, 2*q.HiddenSize, c.width)
 	}
-	c.keep(rows, q.EncoderHiddenSize, c.width) // normed; its input is kept too
-	c.keep(rows, q.EncoderHiddenSize, c.width)
 }
 
 // encode counts a pass, all of it trained.
 func (c *counter) encode(q *blip2.QFormerConfig, p pass) {
 	h, rows := q.HiddenSize, p.batch*(p.queries+p.text)
-	dropped := 0.0 // bytes an element of a mask
-	if q.HiddenDropoutProb > 0 {
-		dropped = 1
-	}
 	project := func(rows, in int) { // dense, dropout, residual, norm
 		c.linear(rows, in, h, trained)
-		c.keep(rows, h, c.width+dropped) // the norm's input, and the mask
 	}
 	for i := range q.NumHiddenLayers {
-		c.inBlock(rows, h, trained, func() {
-			c.keep(rows, 4*h, c.width) // the block's input, queries, keys, values
+		c.inBlock(func() {
 			asking := p.queries + p.text
 			if p.queriesOnly && i == q.NumHiddenLayers-1 {
 				asking = p.queries
@@ -41,27 +32,23 @@ func (c *counter) encode(q *blip2.QFormerConfig, p pass) {
 			c.linear(p.batch*asking, h, h, trained)
 			c.linear(rows, h, h, trained)
 			c.linear(rows, h, h, trained)
-			c.attention(p.batch, asking, p.past+p.queries+p.text, h, q.NumAttentionHeads, trained)
-			c.keep(p.batch*asking, h, c.width) // what attention gives
+			c.attention(p.batch, asking, p.past+p.queries+p.text, h, trained)
 			project(p.batch*asking, h)
 			if reads := p.batch * p.queries; reads > 0 && i%q.CrossAttentionFrequency == 0 {
 				c.linear(reads, h, h, trained)
-				c.keep(reads, 3*h, c.width)
-				c.attention(p.batch, p.queries, p.patches, h, q.NumAttentionHeads, trained)
+				c.attention(p.batch, p.queries, p.patches, h, trained)
 				project(reads, h)
 			}
 			forward := func(rows int) {
 				if rows == 0 {
 					return
 				}
-				c.keep(rows, h, c.width)
 				c.linear(rows, h, q.IntermediateSize, trained)
-				c.keep(rows, 2*q.IntermediateSize, c.width) // before and after the activation
 				project(rows, q.IntermediateSize)
 			}
 			forward(p.batch * p.queries)
 			forward(p.batch * (asking - p.queries))
-		})
+		}, nil)
 	}
 }
 
@@ -77,10 +64,6 @@ func (c *counter) stage1(j *Job) {
 	// Both directions read the same similarities; each has the gradient of one side.
 	pairs := 2 * float64(j.Batch) * float64(j.Batch) * float64(queries) * float64(cfg.ImageTextHiddenSize)
 	c.add(pairs, 2*pairs)
-	c.peak(8 * float64(j.Batch) * float64(j.Batch) * float64(queries))
-	// Matching takes rows of the pictures' keys and values for each of its three kinds of pair.
-	crossed := (q.NumHiddenLayers + q.CrossAttentionFrequency - 1) / q.CrossAttentionFrequency
-	c.keep(3*j.Batch*patches*crossed, 2*q.HiddenSize, c.width)
 	if j.SendStates {
 		c.crossKV(q, j.Batch*patches)
 	}

@@ -3,7 +3,9 @@ package plan
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Chip is a kind of accelerator, by its maker's data sheet: dense products, one chip.
@@ -14,17 +16,45 @@ type Chip struct {
 	Bandwidth float64 // bytes a second, to memory
 	Link      float64 // bytes a second that a chip sends to its neighbours, all links together, one way
 	MFU       float64 // share of BF16 or F32 that transformer training usually reaches
+
+	Compiler Compiler
 }
+
+// Compiler is what of XLA's compiler for a kind of chip matters to memory.
+type Compiler struct {
+	Derives, Short bool // see train.Machine
+	Lanes          int
+}
+
+var (
+	forGPU = Compiler{}
+	forTPU = Compiler{Derives: true, Short: true, Lanes: 128}
+)
 
 // Chips are those that plans are made for. float32 products run as TF32 on GPUs and as one bfloat16
 // pass on TPUs unless told otherwise.
 var Chips = []Chip{
-	{"h100", 989e12, 494e12, 80e9, 3.35e12, 450e9, 0.5}, // SXM5, NVLink 4
-	{"a100", 312e12, 156e12, 80e9, 2.04e12, 300e9, 0.5}, // SXM4 80 GB, NVLink 3
-	{"a100-40", 312e12, 156e12, 40e9, 1.555e12, 300e9, 0.5},
-	{"v5e", 197e12, 197e12, 16 << 30, 819e9, 100e9, 0.55},
-	{"v5p", 459e12, 459e12, 95 << 30, 2765e9, 300e9, 0.55},
-	{"v6e", 918e12, 918e12, 32 << 30, 1640e9, 224e9, 0.5},
+	{"h100", 989e12, 494e12, 80e9, 3.35e12, 450e9, 0.5, forGPU}, // SXM5, NVLink 4
+	{"a100", 312e12, 156e12, 80e9, 2.04e12, 300e9, 0.5, forGPU}, // SXM4 80 GB, NVLink 3
+	{"a100-40", 312e12, 156e12, 40e9, 1.555e12, 300e9, 0.5, forGPU},
+	{"v5e", 197e12, 197e12, 16 << 30, 819e9, 100e9, 0.55, forTPU},
+	{"v5p", 459e12, 459e12, 95 << 30, 2765e9, 300e9, 0.55, forTPU},
+	{"v6e", 918e12, 918e12, 32 << 30, 1640e9, 224e9, 0.5, forTPU},
+}
+
+// ChipOf finds the kind of chip in what a device says of itself: "NVIDIA H100 80GB HBM3", "TPU v5 lite".
+func ChipOf(description string) (Chip, bool) {
+	said := strings.ToLower(description)
+	for _, c := range []struct{ words, name string }{
+		{"h100", "h100"}, {"a100-sxm4-40", "a100-40"}, {"a100-pcie-40", "a100-40"}, {"a100", "a100"},
+		{"v5 lite", "v5e"}, {"v5litepod", "v5e"}, {"v5e", "v5e"}, {"v5p", "v5p"}, {"tpu v5", "v5p"}, {"v6 lite", "v6e"}, {"v6e", "v6e"},
+	} {
+		if strings.Contains(said, c.words) {
+			i := slices.IndexFunc(Chips, func(chip Chip) bool { return chip.Name == c.name })
+			return Chips[i], true
+		}
+	}
+	return Chip{}, false
 }
 
 // Devices is a number of chips of one kind that share their batches.

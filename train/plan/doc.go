@@ -3,9 +3,10 @@
 //
 //	job.go      what is to be trained, and the paper's stages
 //	params.go   its parameters
-//	count.go    its arithmetic and activations, layer by layer; count_qformer.go, count_llm.go
+//	count.go    its arithmetic, layer by layer; count_qformer.go, count_llm.go
+//	memory.go   the memory of a step of any recipe, and whether it should compute blocks again
 //	devices.go  accelerators
 //	traffic.go  what chips send each other, and why
-//	estimate.go memory and time on some of them
+//	estimate.go memory and time of a job on some of them
 //	program.go  the arithmetic in an exported step, to check the count
 package plan

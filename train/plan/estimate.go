@@ -6,23 +6,10 @@ import (
 	"slices"
 
 	"goblip/train"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
 )
-
-// Memory is what one chip holds during a step, in bytes.
-type Memory struct {
-	Weights     float64 `json:"weights"`     // trained in float32, frozen in the precision of the job
-	Optimizer   float64 `json:"optimizer"`   // both moments, float32
-	Gradients   float64 `json:"gradients"`   // float32
-	Copies      float64 `json:"copies"`      // of trained weights in the precision of the job
-	Activations float64 `json:"activations"` // kept for the backward pass
-	Working     float64 `json:"working"`     // the largest values that live for a moment
-	Inputs      float64 `json:"inputs"`
-}
-
-// Total is all of it.
-func (m Memory) Total() float64 {
-	return m.Weights + m.Optimizer + m.Gradients + m.Copies + m.Activations + m.Working + m.Inputs
-}
 
 // Estimate is what a job needs on a slice, counted from its sizes alone.
 type Estimate struct {
@@ -31,6 +18,7 @@ type Estimate struct {
 	Precision    string    `json:"precision"`
 	Shard        string    `json:"shard"`
 	Checkpoint   string    `json:"checkpoint"`
+	Why          string    `json:"checkpoint_why,omitempty"` // where the job leaves it to the estimate
 	Batch        int       `json:"batch"`
 	Trained      int       `json:"trained_parameters"`
 	Frozen       int       `json:"frozen_parameters"`
@@ -51,8 +39,17 @@ type Estimate struct {
 	ChipHours    float64   `json:"chip_hours"`
 }
 
-// usable is the share of a chip's memory that a program gets: the rest is the runtime's.
-const usable = 0.94
+// timeline is that of the job's step, and its inputs. The backend in Go builds it: no plugin is needed.
+func (j *Job) timeline() (*train.Timeline, []shapes.Shape, error) {
+	backend, err := compute.NewWithConfig("go:ops_sequential")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer backend.Finalize()
+	obj, inputs := j.Objective()
+	line, err := train.NewTimeline(backend, obj, j.Settings(1), inputs)
+	return line, inputs, err
+}
 
 // Estimate plans the job on a slice; shard is one of train.Shards.
 func (j *Job) Estimate(s Devices, shard string) (*Estimate, error) {
@@ -62,31 +59,27 @@ func (j *Job) Estimate(s Devices, shard string) (*Estimate, error) {
 	if !slices.Contains(train.Shards, shard) {
 		return nil, fmt.Errorf("shard %q is none of %v", shard, train.Shards)
 	}
-	w, n := j.Count(), float64(s.Count)
-	trainedCount, frozenCount := j.Parameters()
-	t, f := float64(trainedCount), float64(frozenCount)
-	width := j.width()
-	weights, state := 1.0, 1.0 // shares that a chip holds
+	settings := j.Settings(s.Count)
+	settings.Shard = shard
+	line, inputs, err := j.timeline()
+	if err != nil {
+		return nil, err
+	}
+	e := &Estimate{Device: s.Chip.Name, Devices: s.Count, Precision: j.Precision, Shard: shard, Checkpoint: j.Remat, Batch: j.Batch,
+		Trained: line.Trained, Frozen: line.Frozen, DeviceMemory: s.Chip.Memory}
+	if e.Checkpoint == "auto" {
+		e.Checkpoint, e.Why = Decide(line, settings, inputs, s.Chip.Compiler, s.Chip.Memory, "a "+s.Chip.Name)
+	}
+	settings.Checkpoint = e.Checkpoint
+	e.Memory = MemoryOf(line, settings, inputs, s.Chip.Compiler)
+	e.MemoryTotal = e.Memory.Total()
+	e.Fits = e.MemoryTotal <= usable*s.Chip.Memory
+
+	w, n, state := j.count(e.Checkpoint), float64(s.Count), 1.0
 	if shard != "none" {
 		state = 1 / n
 	}
-	if shard == "full" {
-		weights = 1 / n
-	}
-	m := Memory{
-		Weights:     (4*t + width*f) * weights,
-		Optimizer:   8 * t * state,
-		Gradients:   4 * t * state,
-		Activations: w.Kept / n,
-		Working:     w.Largest / n,
-		Inputs:      float64(j.Batch) / n * 3 * float64(j.Config.Vision.ImageSize*j.Config.Vision.ImageSize),
-	}
-	if j.Precision == "bf16" {
-		m.Copies = width * t
-	}
-	e := &Estimate{Device: s.Chip.Name, Devices: s.Count, Precision: j.Precision, Shard: shard, Checkpoint: j.Remat, Batch: j.Batch,
-		Trained: trainedCount, Frozen: frozenCount, Memory: m, MemoryTotal: m.Total(), DeviceMemory: s.Chip.Memory, Fits: m.Total() <= usable*s.Chip.Memory,
-		Flops: w.Flops() / n, Bytes: w.Moved/n + w.Read + 28*t*state, Traffic: j.Traffic(s.Count, shard)}
+	e.Flops, e.Bytes, e.Traffic = w.Flops()/n, w.Moved/n+w.Read+28*float64(line.Trained)*state, j.Traffic(s.Count, shard)
 	for _, part := range e.Traffic {
 		e.Sent += part.Bytes
 	}

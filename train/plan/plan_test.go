@@ -50,7 +50,10 @@ func TestCountIsTheProgram(t *testing.T) {
 			t.Skip(err)
 		}
 		for _, c := range jobs {
-			c.job.SendStates = devices > 1
+			c.job.SendStates, c.job.Remat = devices > 1, "none"
+			if devices > 1 { // where it is of use
+				c.job.Remat = "blocks"
+			}
 			obj, inputs := c.job.Objective()
 			program, err := train.Export(e, obj, c.job.Settings(devices), inputs)
 			if err != nil {

@@ -44,7 +44,6 @@ type BLIPModel struct {
 	Augment          string  `json:"augment" help:"none; crop: random crop and flip; randaugment: and two operations of RandAugment at level 5; pictures are then decoded anew in each epoch" source:"ours; BLIP: randaugment"`
 	MinCrop          float64 `json:"min_crop" help:"share of a picture's area that a random crop keeps at least" source:"BLIP data/__init__.py: 0.2 in pre-training, 0.5 in fine-tuning"`
 	DropPath         float64 `json:"drop_path" help:"how often the last block of the image tower is passed by, each half of it for each picture; rises from 0 at the first" source:"ours; BLIP: 0 for ViT-B, 0.1 for VQA, NLVR2 and ViT-L"`
-	Checkpointed     int     `json:"checkpointed_blocks" help:"last blocks of the image tower whose inner values are computed again for the gradient instead of kept" source:"BLIP: 0; fine-tuning 4 to 12 of them"`
 }
 
 // smallBLIP trains on a CPU in minutes.
@@ -126,7 +125,7 @@ func newBLIPRun(name string, backend compute.Backend, common *Common, m *BLIPMod
 		v.PatchSize, v.LayerNormEps, v.InitializerRange = m.PatchSize, 1e-6, common.InitRange
 	}
 	v.ImageSize = p.Side
-	v.CheckpointedBlocks, v.DropPath = m.Checkpointed, m.DropPath
+	v.DropPath = m.DropPath
 	m.ImageSize, m.Alpha = p.Side, p.Processor.Alpha.String() // as it is, for the run's config
 	if !start.Text() {
 		words, err := text.TrainWordPiece(sliceOf(texts), m.VocabSize-1) // [ENC] comes on top
@@ -147,8 +146,6 @@ func newBLIPRun(name string, backend compute.Backend, common *Common, m *BLIPMod
 	switch {
 	case m.MaxWords < 1:
 		return nil, fmt.Errorf("%s: max_words must be 1 or more", name)
-	case m.Checkpointed < 0 || m.Checkpointed > v.NumHiddenLayers:
-		return nil, fmt.Errorf("%s: checkpointed_blocks %d: the image tower has %d blocks", name, m.Checkpointed, v.NumHiddenLayers)
 	case m.DropPath < 0 || m.DropPath >= 1:
 		return nil, fmt.Errorf("%s: drop_path must lie in [0, 1)", name)
 	case common.MaxTextLength > t.MaxPositionEmbeddings:

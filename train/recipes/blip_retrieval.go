@@ -27,7 +27,7 @@ type BLIPRetrievalSettings struct {
 //
 // The paper's for COCO: image_size=384 batch=256 learning_rate=1e-5 (5e-6 for ViT-L), 6 epochs,
 // schedule=epoch warmup_steps=0 min_learning_rate=0 clip_norm=0 queue_size=57600 max_text_length=35
-// dropout=0.1 beta2=0.999 augment=randaugment checkpointed_blocks=4 (12 for ViT-L); for Flickr30K negatives=local.
+// dropout=0.1 beta2=0.999 augment=randaugment checkpointing=blocks; for Flickr30K negatives=local.
 func DefaultBLIPRetrieval() *BLIPRetrievalSettings {
 	return &BLIPRetrievalSettings{Common: fineTuning(), BLIPModel: smallBLIP(),
 		BLIPContrast: BLIPContrast{Queue: 1024, Momentum: 0.995, ITCAlpha: 0.4, AlphaEpochs: 1, Negatives: "global"}}

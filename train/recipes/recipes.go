@@ -10,6 +10,7 @@
 //	frozen.go    the frozen image encoder's states, and what changes them
 //	clip.go      recipe "clip": the image tower, by contrast with text
 //	negatives.go wrong captions that read like right ones
+//	checkpointing.go  setting checkpointing=auto
 //	folder.go    the model folder at the end
 //	lm.go        recipe "lm": the language model, on text alone
 //	stage1.go    recipe "blip2/stage1"
@@ -62,7 +63,7 @@ type Common struct {
 
 	// Empty or 0, these leave a run as it was before they were there.
 	Precision     string `json:"precision,omitempty" help:"f32 (also when empty), or bf16: computes in bfloat16, stores frozen towers in it"`
-	Checkpointing string `json:"checkpointing,omitempty" help:"none (also when empty), or blocks: the backward pass computes the inside of blocks again, which saves memory"`
+	Checkpointing string `json:"checkpointing,omitempty" help:"none (also when empty); blocks: the backward pass computes the inside of blocks again, which saves memory; auto: blocks where a step would not fit otherwise"`
 	TextBuckets   int    `json:"text_buckets,omitempty" help:"lengths that texts are padded to, a batch to the shortest that holds it; 0 or 1: one" source:"ours: each length compiles a program of its own"`
 }
 
@@ -185,10 +186,14 @@ func (r *recipe) run(ctx context.Context, o Options) (train.Summary, error) {
 	}
 	adam := r.common.adam()
 	adam.Decays = r.decays
-	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, train.Settings{
+	settings := train.Settings{
 		AdamW: adam, Seed: r.common.Seed, Devices: o.Devices, Accumulate: r.common.Accumulate, Trainable: r.trainable,
 		InitializerRange: r.common.InitRange, Precision: r.common.Precision, Checkpoint: r.common.Checkpointing, Shard: o.Shard, Whole: r.whole,
-	}, r.inputs)
+	}
+	if err := r.decideCheckpointing(&settings, o); err != nil {
+		return none, fmt.Errorf("%s: %w", r.name, err)
+	}
+	trainer, err := train.NewTrainer(r.backend, r.store, r.objective, settings, r.inputs)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", r.name, err)
 	}
