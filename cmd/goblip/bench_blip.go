@@ -40,5 +40,5 @@ func (c *benchConfig) blipStep() (*benchStep, error) {
 	}
 	loss := objective.BLIPPretrain{Config: &cfg, Sharing: blip.ShareAllButSelf, Queue: c.QueueSize, Momentum: 0.995, Smoothing: 0.1, Negatives: nextPair}
 	mean, std := image.Processor{}.Statistics()
-	return &benchStep{loss: loss.Objective(c.Batch, mean, std), trainable: loss.Trained, decays: func(string, shapes.Shape) bool { return true }}, nil
+	return &benchStep{loss: loss.Objective(c.Batch, mean, std), trainable: func(name string) bool { return !loss.Carried(name) }, decays: func(string, shapes.Shape) bool { return true }}, nil
 }
