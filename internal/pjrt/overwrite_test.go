@@ -153,7 +153,7 @@ func TestMultipliedInPlace(t *testing.T) {
 	defer b.Overwrite("multiplying", nil)
 	x := tensors.FromScalarAndDimensions(float32(1), rows, in)
 	for i := range 4 {
-		got, err := step.Exec1(x)
+		got, err := step.Call1(x)
 		if err != nil {
 			t.Fatal(err)
 		}
